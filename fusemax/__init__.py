@@ -1,0 +1,37 @@
+"""Einsum cascades: parse, check, run and analyze them. Everything public is here; it loads when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusemax.errors import FusemaxError as FusemaxError
+    from fusemax.ir.cascade import Cascade as Cascade
+    from fusemax.ir.checked import Checked as Checked
+    from fusemax.reference import execute as execute
+    from fusemax.syntax.files import load_cascade as load_cascade
+    from fusemax.syntax.parser import parse as parse
+    from fusemax.validate import check as check
+
+_HOMES = {
+    "Cascade": "fusemax.ir.cascade",
+    "Checked": "fusemax.ir.checked",
+    "FusemaxError": "fusemax.errors",
+    "check": "fusemax.validate",
+    "execute": "fusemax.reference",
+    "load_cascade": "fusemax.syntax.files",
+    "parse": "fusemax.syntax.parser",
+}
+__all__ = sorted([*_HOMES, "__version__"])
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'fusemax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

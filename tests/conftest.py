@@ -1,0 +1,63 @@
+"""What every test can use: golden files, and property tests that draw the same examples on every run."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import configuration, settings
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "golden"
+
+# What tools keep between runs stays inside the checkout, also when pytest is called without make.
+os.environ.setdefault("MPLCONFIGDIR", str(ROOT / ".cache" / "matplotlib"))
+os.environ.setdefault("MPLBACKEND", "Agg")
+configuration.set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
+
+settings.register_profile("fusemax", derandomize=True, database=None, deadline=None)
+settings.load_profile("fusemax")
+
+Golden = Callable[[str, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--update-golden`, for when a change of what users see is meant."""
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="rewrite the expected output (tests/golden, examples/*.txt) instead of comparing with it",
+    )
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """True if expected output is to be rewritten."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
+def compare_file(update_golden: bool) -> Callable[[str, Path], None]:
+    """`compare_file(text, path)`: the text is the file's, or becomes it under `--update-golden`."""
+
+    def compare(text: str, expected: Path) -> None:
+        if update_golden:
+            expected.parent.mkdir(parents=True, exist_ok=True)
+            expected.write_text(text, encoding="utf-8", newline="\n")
+            return
+        shown = expected.relative_to(ROOT)
+        if not expected.is_file():
+            pytest.fail(f"{shown} does not exist; create it with: pytest --update-golden", pytrace=False)
+        wanted = expected.read_text(encoding="utf-8")
+        assert text == wanted, f"differs from {shown}; if the change is meant: pytest --update-golden"
+
+    return compare
+
+
+@pytest.fixture
+def golden(compare_file: Callable[[str, Path], None]) -> Golden:
+    """`golden(text, "name.txt")`: the text is what tests/golden/name.txt says.
+
+    The name may have folders. A missing file is a failure unless `--update-golden` writes it.
+    """
+    return lambda text, name: compare_file(text, GOLDEN / name)

@@ -1,0 +1,115 @@
+"""What is built can be installed by a user who has no checkout, and the documents name commands that exist."""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DATA = ("grammars", "cascades", "arch")
+
+
+def run(*command: str | Path, cwd: Path, timeout: float) -> str:
+    """What a command prints; a failure shows all of its output."""
+    outside = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    finished = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=outside | {"PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=timeout,
+    )
+    assert finished.returncode == 0, f"{' '.join(map(str, command))}\n{finished.stdout}"
+    return finished.stdout
+
+
+def build(source: Path, destination: Path, target: str) -> Path:
+    """Build the one archive of a kind ("sdist" or "wheel") of a source tree."""
+    run(sys.executable, "-m", "hatchling", "build", "-t", target, "-d", destination, cwd=source, timeout=120)
+    (archive,) = destination.iterdir()
+    return archive
+
+
+def files(*folders: str) -> set[str]:
+    """The files of some folders of the checkout, as paths from its top, without what Python leaves there."""
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
+    return {path.relative_to(ROOT).as_posix() for path in found if "__pycache__" not in path.parts}
+
+
+def contents(wheel: Path) -> set[str]:
+    """The files of a wheel, without the folder that describes it."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name for name in archive.namelist() if ".dist-info/" not in name}
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive of the checkout."""
+    return build(ROOT, tmp_path_factory.mktemp("sdist"), "sdist")
+
+
+@pytest.fixture(scope="module")
+def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive, unpacked."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    (top,) = folder.iterdir()
+    return top
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout."""
+    return build(ROOT, tmp_path_factory.mktemp("wheel"), "wheel")
+
+
+@pytest.mark.slow
+def test_the_sdist_has_everything_that_make_needs(unpacked: Path) -> None:
+    """Who has only the source archive has the package, its data, its tests and its commands."""
+    wanted = files("fusemax", *DATA, "examples", "tests", "benchmarks")
+    wanted |= {"Makefile", "pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"}
+    present = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
+    assert present - {"PKG-INFO", ".gitignore"} == wanted
+
+
+@pytest.mark.slow
+def test_the_wheel_has_the_package_and_its_data(wheel: Path) -> None:
+    """The wheel holds the package and, inside it, the data folders; nothing else."""
+    assert contents(wheel) == files("fusemax") | {f"fusemax/_data/{name}" for name in files(*DATA)}
+
+
+@pytest.mark.slow
+def test_the_sdist_builds_the_same_wheel(unpacked: Path, wheel: Path, tmp_path: Path) -> None:
+    """A wheel built from the source archive has the same files as one built from the checkout."""
+    assert contents(build(unpacked, tmp_path, "wheel")) == contents(wheel)
+
+
+@pytest.mark.slow
+def test_the_wheel_works_on_its_own(wheel: Path, tmp_path: Path) -> None:
+    """Installed in a fresh environment, and called from another directory, fusemax lists what it ships."""
+    run(sys.executable, "-m", "venv", tmp_path, cwd=tmp_path, timeout=120)
+    bin_ = tmp_path / ("Scripts" if os.name == "nt" else "bin")
+    run(bin_ / "python", "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path, timeout=600)
+    listed = run(bin_ / "fusemax", "list", cwd=Path("/"), timeout=60).split()
+    shipped = {path.stem for path in (ROOT / "cascades").glob("*.cascade")}
+    assert shipped
+    assert shipped <= set(listed)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", ".ci/run"])
+def test_the_documents_name_commands_that_exist(document: str) -> None:
+    """Every `make something` in a document is a target of the Makefile."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    text = (ROOT / document).read_text(encoding="utf-8")
+    on_a_line = re.findall(r"^\s*(?:\$ )?make (\w+)\s*(?:#.*)?$", text, re.MULTILINE)
+    named = {*on_a_line, *re.findall(r"`make (\w+)`", text)}
+    assert named
+    assert named <= targets
