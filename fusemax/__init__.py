@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fusemax.analysis import Analysis as Analysis
+    from fusemax.analysis import analyze as analyze
     from fusemax.errors import FusemaxError as FusemaxError
     from fusemax.ir.cascade import Cascade as Cascade
     from fusemax.ir.checked import Checked as Checked
@@ -15,9 +17,11 @@ if TYPE_CHECKING:
     from fusemax.validate import check as check
 
 _HOMES = {
+    "Analysis": "fusemax.analysis",
     "Cascade": "fusemax.ir.cascade",
     "Checked": "fusemax.ir.checked",
     "FusemaxError": "fusemax.errors",
+    "analyze": "fusemax.analysis",
     "check": "fusemax.validate",
     "execute": "fusemax.reference",
     "load_cascade": "fusemax.syntax.files",

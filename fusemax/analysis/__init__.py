@@ -1,0 +1,96 @@
+"""What follows from a cascade alone: passes, live footprints, operations and compulsory traffic. SymPy is used here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fusemax.analysis.facts import Analysis, EinsumFacts, GroupFacts, Spill, Traffic, Work
+from fusemax.analysis.footprint import Footprint, footprints
+from fusemax.analysis.groups import rank_groups, views
+from fusemax.analysis.passes import GroupPasses, group_passes
+from fusemax.analysis.roofline import roofline_of
+from fusemax.analysis.spill import spill
+from fusemax.analysis.work import elements, expanded, operations
+from fusemax.errors import FusemaxError, did_you_mean, listed
+from fusemax.ir.arch import Arch
+from fusemax.ir.cascade import Cascade
+from fusemax.ir.checked import Checked
+from fusemax.ir.printer import print_einsum
+from fusemax.validate import check, solve_shapes
+
+__all__ = ["Analysis", "analyze"]
+
+
+def analyze(
+    cascade: Cascade | Checked,
+    shapes: Mapping[str, int] | None = None,
+    *,
+    tiles: Mapping[str, int] | None = None,
+    buffer_bytes: int | None = None,
+    word_bits: int = 16,
+    arch: Arch | None = None,
+) -> Analysis:
+    """Derive passes, live footprints, operations and compulsory traffic (FuseMax, MICRO 2024, section III).
+
+    Everything is symbolic in the rank shapes; with `shapes` (elements by rank) it is numbers, too. `tiles` are the
+    tile sizes of ranks other than the one that is traversed. With `buffer_bytes` every footprint is compared with it,
+    in words of `word_bits`; with `arch` the work is compared with the machine's roofline.
+    Raises `FusemaxError` for cascades that `check` refuses and for shapes that it cannot have.
+
+    >>> from fusemax import parse
+    >>> analysis = analyze(parse("Y = A[k] * B[k]\\nZ = Y * A[k]"))
+    >>> analysis.passes, analysis.groups["K"].passes.live_tensors
+    ({'K': 2}, ('A',))
+    """
+    checked = check(cascade, complete=False) if isinstance(cascade, Cascade) else cascade
+    sizes = solve_shapes(checked, shapes, complete=False) if shapes else {}
+    _check_tiles(checked, tiles or {})
+    einsums = views(checked)
+    passes = tuple(group_passes(checked, einsums, group) for group in rank_groups(checked, einsums))
+    kept = footprints(checked, einsums, passes, tiles or {})
+    groups = {p.group.name: _group(p, kept[p.group.name], sizes, buffer_bytes, word_bits) for p in passes}
+    facts = tuple(
+        EinsumFacts(
+            einsum.name,
+            print_einsum(einsum.source),
+            {p.group.name: p.of[i] for p in passes if i in p.of},
+            Work(operations(checked, einsum)),
+        )
+        for i, einsum in enumerate(checked.einsums)
+    )
+    analysis = Analysis(
+        checked.cascade.name,
+        tuple(tensor.name for tensor in checked.inputs),
+        tuple(tensor.name for tensor in checked.outputs),
+        facts, groups, _traffic(checked), expanded(checked), sizes, word_bits, buffer_bytes,
+        notes=(*checked.incomplete, *checked.notes),
+    )  # fmt: skip
+    return analysis if arch is None else roofline_of(analysis, arch)
+
+
+def _check_tiles(checked: Checked, tiles: Mapping[str, int]) -> None:
+    for rank, size in tiles.items():
+        if rank not in checked.ranks:
+            hint = did_you_mean(rank, checked.ranks) or f"its ranks are {listed(checked.ranks, 20)}"
+            raise FusemaxError(f"this cascade has no rank '{rank}' to tile", hint)
+        if size < 1:
+            raise FusemaxError(f"a tile of {size} along rank '{rank}'", "give a positive integer")
+
+
+def _group(
+    passes: GroupPasses, footprint: Footprint, sizes: Mapping[str, int], buffer_bytes: int | None, word_bits: int
+) -> GroupFacts:
+    cost: Spill | None = None
+    if buffer_bytes is not None:
+        cost = spill(passes.group.name, footprint, sizes, buffer_bytes, word_bits)
+    return GroupFacts(passes, footprint, cost)
+
+
+def _traffic(checked: Checked) -> Traffic:
+    from fusemax.analysis.counting import symbol
+
+    sizes = {rank: symbol(rank) for rank in checked.ranks}
+    return Traffic(
+        {tensor.name: elements(tensor, sizes) for tensor in checked.inputs},
+        {tensor.name: elements(tensor, sizes) for tensor in checked.outputs},
+    )

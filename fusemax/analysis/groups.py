@@ -73,12 +73,13 @@ def present(use: Use) -> frozenset[str]:
 
 def rank_groups(checked: Checked, einsums: Sequence[View]) -> tuple[Group, ...]:
     """The groups that some Einsum traverses, in the order in which the cascade mentions their ranks."""
-    groups = (_group(rank, checked.ranks) for rank in checked.ranks.values())
+    groups = (group_of(rank, checked.ranks) for rank in checked.ranks.values())
     everywhere = frozenset().union(*(view.ranks for view in einsums))
     return tuple(group for group in groups if group.within(everywhere))
 
 
-def _group(rank: Rank, ranks: Mapping[str, Rank]) -> Group:
+def group_of(rank: Rank, ranks: Mapping[str, Rank]) -> Group:
+    """The group that a rank heads: itself, or its family."""
     alternatives = _alternatives(rank, ranks)
     return Group(rank.name, alternatives, _parts(rank), frozenset().union(*alternatives))
 

@@ -1,0 +1,207 @@
+"""Live footprints: what must stay on chip between the passes of a rank group, whatever the mapping.
+
+Einsums of different passes cannot be fused on the group's ranks, so a tensor that lives across a boundary needs one
+whole fiber on chip, or traffic proportional to it (FuseMax, section III).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fusemax.analysis.counting import symbol
+from fusemax.analysis.groups import Group, View, group_of
+from fusemax.analysis.passes import GroupPasses
+from fusemax.analysis.work import elements
+from fusemax.ir.cascade import Role
+from fusemax.ir.checked import Checked, Tensor
+from fusemax.ir.expr import rank_of
+
+if TYPE_CHECKING:
+    import sympy
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Tensors kept on chip together: elements of those that are inputs and of the others, and how often.
+
+    `fibers` is how many times such a fiber is worked on: the tiles of all ranks that count as tiles.
+    """
+
+    tensors: tuple[str, ...]
+    inputs: sympy.Expr
+    others: sympy.Expr
+    fibers: sympy.Expr
+
+    @property
+    def elements(self) -> sympy.Expr:
+        """All elements of one fiber."""
+        return self.inputs + self.others
+
+
+@dataclass(frozen=True, slots=True)
+class Recompute:
+    """The alternative to keeping tensors: keep the inputs in their lineage, and compute them again from these.
+
+    `elements` is the footprint of `keep`, `loaded` all elements of these inputs.
+    """
+
+    keep: tuple[str, ...]
+    instead_of: tuple[str, ...]
+    elements: sympy.Expr
+    loaded: sympy.Expr
+
+
+@dataclass(frozen=True, slots=True)
+class BoundaryFootprint:
+    """What lives across the boundary after a pass, and the cheaper alternative, if there may be one."""
+
+    after: int
+    kept: Kept
+    recompute: Recompute | None
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The least that must be on chip for one group, in elements, and where it comes from."""
+
+    elements: sympy.Expr
+    grows_with_rank: bool
+    running: Kept
+    boundaries: tuple[BoundaryFootprint, ...]
+
+
+def footprints(
+    checked: Checked, views: Sequence[View], passes: Sequence[GroupPasses], tiles: Mapping[str, int]
+) -> dict[str, Footprint]:
+    """The footprint of every group; `tiles` are the tiles of other ranks, 1 where they say nothing."""
+    keeper = _Keeper(checked, views, tiles)
+    single = {p.group.name: keeper.footprint(p) for p in passes}
+    return {p.group.name: _with_parts(p, single) for p in passes}
+
+
+def _with_parts(passes: GroupPasses, single: Mapping[str, Footprint]) -> Footprint:
+    """A family without a boundary of its own needs, part by part, what one chunk of each needs.
+
+    Where the family has a boundary, the chunk at work is a piece of the fibers that are kept, and nothing is added.
+    """
+    own = single[passes.group.name]
+    parts = [single[part] for part in passes.group.parts if part in single]
+    if not parts or own.boundaries:
+        return own
+    needed = sum(part.elements for part in parts)
+    return Footprint(needed, _grows(needed, passes.group), own.running, own.boundaries)
+
+
+def _grows(needed: sympy.Expr, group: Group) -> bool:
+    """Whether the footprint grows with the rank while the sizes of inner tiles stay."""
+    outer = {group.name, *group.parts[:1]}
+    return any(symbol(rank) in needed.free_symbols for rank in outer)
+
+
+class _Keeper:
+    """Sizes of what is kept, for one cascade."""
+
+    def __init__(self, checked: Checked, views: Sequence[View], tiles: Mapping[str, int]) -> None:
+        self.checked, self.views, self.tiles = checked, views, tiles
+        self.symbols = {rank: symbol(rank) for rank in checked.ranks}
+        self.families = {rank: group_of(checked.ranks[rank], checked.ranks) for rank in checked.ranks}
+        self.indexed: dict[tuple[str, int], set[str]] = {(t.name, i): set() for t in checked.tensors.values() for i in range(len(t.ranks))}
+        for view in views:
+            for use in (view.einsum.target, *view.einsum.reads):
+                for i, index in enumerate(use.indices):
+                    self.indexed[use.tensor, i].update(map(rank_of, index.variables))
+
+    def footprint(self, passes: GroupPasses) -> Footprint:
+        """The footprint of one group without its parts."""
+        import sympy
+
+        group = passes.group
+        running = self.kept(group, self.running(group))
+        boundaries = tuple(self.boundary(passes, after) for after in passes.live)
+        sums = [boundary.kept.elements + running.elements for boundary in boundaries]
+        needed = sympy.Max(*sums) if sums else running.elements
+        return Footprint(needed, _grows(needed, group), running, boundaries)
+
+    def running(self, group: Group) -> tuple[str, ...]:
+        """The running state: iterative tensors over a rank of the group."""
+        return tuple(t.name for t in self.checked.tensors.values() if t.iterative_rank in group.ranks)
+
+    def boundary(self, passes: GroupPasses, after: int) -> BoundaryFootprint:
+        """What lives across one boundary."""
+        live = passes.live[after]
+        kept = self.kept(passes.group, live)
+        return BoundaryFootprint(after, kept, self.recompute(passes, live, kept))
+
+    def kept(self, group: Group, names: tuple[str, ...], also: Iterable[str] = ()) -> Kept:
+        """The elements of tensors over one fiber of the group; `also` are tensors that are computed meanwhile."""
+        import sympy
+
+        touching = self.touching({*names, *also})
+        tensors = [self.checked.tensors[name] for name in names]
+        sizes = {t.name: self.size(group, t, touching) for t in tensors}
+        inputs = sum((sizes[t.name] for t in tensors if t.role is Role.INPUT), sympy.Integer(0))
+        others = sum((sizes[t.name] for t in tensors if t.role is not Role.INPUT), sympy.Integer(0))
+        tiled = {rank for t in tensors for rank in self.places(group, t)[1] if self.is_tiled(rank, touching)}
+        fibers = math.prod((symbol(rank) / self.tiles.get(rank, 1) for rank in sorted(tiled)), start=sympy.Integer(1))
+        return Kept(names, inputs, others, fibers)
+
+    def touching(self, names: set[str]) -> list[View]:
+        """The Einsums that read or write one of the tensors."""
+        return [
+            view
+            for view in self.views
+            if view.einsum.name in names or any(use.tensor in names for use in view.einsum.reads)
+        ]
+
+    def size(self, group: Group, tensor: Tensor, touching: Sequence[View]) -> sympy.Expr:
+        """The group's ranks whole, times every other rank as its tile if all who touch what is kept iterate over it."""
+        import sympy
+
+        mine, others = self.places(group, tensor)
+        whole = symbol(group.name) if group.within(set(mine)) else sympy.Mul(*map(symbol, mine))
+        tiles = (self.tiles.get(r, 1) if self.is_tiled(r, touching) else symbol(r) for r in others)
+        return sympy.Mul(whole, *tiles)
+
+    def places(self, group: Group, tensor: Tensor) -> tuple[list[str], list[str]]:
+        """The ranks of a tensor that are of the group, and the others; not the one along which it is iterated.
+
+        A place is also of the group if some Einsum indexes it with the group's variable (`X[P: m]`). The joined rank
+        of a split of which the group is a part counts as its parts.
+        """
+        mine: list[str] = []
+        others: list[str] = []
+        for i, rank in enumerate(tensor.ranks):
+            if i == tensor.iterative:
+                continue
+            family = self.families[rank]
+            if rank not in group.ranks and group.ranks <= set(family.parts):
+                mine += [part for part in family.parts if part in group.ranks]
+                others += [part for part in family.parts if part not in group.ranks]
+            elif rank in group.ranks or not group.ranks.isdisjoint(self.indexed[tensor.name, i]):
+                mine.append(rank)
+            else:
+                others.append(rank)
+        return mine, others
+
+    def is_tiled(self, rank: str, touching: Sequence[View]) -> bool:
+        """Whether everyone who touches what is kept iterates over the rank, or over all its parts."""
+        return all(self.families[rank].within(view.ranks) for view in touching)
+
+    def recompute(self, passes: GroupPasses, live: tuple[str, ...], kept: Kept) -> Recompute | None:
+        """Keep the inputs from which the living tensors are computed instead, if that may be smaller."""
+        import sympy
+
+        lineage = {name for tensor in live for name in passes.lineage.get(tensor, frozenset({tensor}))}
+        keep = tuple(t.name for t in self.checked.tensors.values() if t.name in lineage and t.role is Role.INPUT)
+        instead = tuple(name for name in live if name not in keep)
+        if not keep or not instead:
+            return None
+        alternative = self.kept(passes.group, keep, lineage)
+        ratio = sympy.cancel(alternative.elements * alternative.fibers / (kept.elements * kept.fibers))
+        if (ratio - 1).is_nonnegative or (ratio.is_number and ratio >= 1) or ratio.as_numer_denom()[1].is_number:
+            return None
+        loaded = sum((elements(self.checked.tensors[name], self.symbols) for name in keep), sympy.Integer(0))
+        return Recompute(keep, instead, alternative.elements, loaded)

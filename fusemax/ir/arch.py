@@ -1,0 +1,92 @@
+"""An accelerator as data: memories, outermost first, and units with the operations they have. Base units throughout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+DONE_AS = {"mul": "mac", "sub": "add"}
+"""Kinds of operations that are done, counted and charged as another (the design's `3-model.md`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A memory: bytes, bytes per second, bits per access, joules per access, square metres; None: not stated."""
+
+    name: str
+    size_bytes: int | None
+    bandwidth_bytes_s: float | None
+    access_bits: int
+    read_j: float
+    write_j: float
+    area_m2: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of a unit: cycles that it occupies one element and joules, or `times` another operation."""
+
+    name: str
+    slots: int | None = None
+    energy_j: float | None = None
+    area_m2: float | None = None
+    times: int = 1
+    same_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """The register file of each element of a unit."""
+
+    entries: int | None
+    read_j: float
+    write_j: float
+    area_m2: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """An array of processing elements: its axes, the axis along which words enter or leave at each edge, its ops."""
+
+    name: str
+    axes: tuple[tuple[str, int], ...]
+    edges: tuple[tuple[str, str], ...]
+    registers: Registers | None
+    ops: tuple[Operation, ...]
+
+    @property
+    def elements(self) -> int:
+        """The number of processing elements."""
+        return prod(size for _, size in self.axes)
+
+    def slots(self, kind: str) -> int | None:
+        """The cycles that one operation of a kind occupies an element, or None if the unit lacks it.
+
+        >>> Unit("u", (("x", 4),), (), None, (Operation("mac", 1, 0.0), Operation("exp", times=6, same_as="mac"))).slots("exp")
+        6
+        """
+        wanted = DONE_AS.get(kind, kind)
+        operation = next((op for op in self.ops if op.name == wanted), None)
+        if operation is None:
+            return None
+        if operation.same_as is None:
+            return operation.slots
+        inner = self.slots(operation.same_as)
+        return None if inner is None else operation.times * inner
+
+
+@dataclass(frozen=True, slots=True)
+class Arch:
+    """An accelerator."""
+
+    name: str
+    source: str
+    clock_hz: float
+    word_bits: int
+    memories: tuple[Memory, ...]
+    units: tuple[Unit, ...]
+
+    @property
+    def outermost(self) -> Memory:
+        """The memory that holds inputs and outputs."""
+        return self.memories[0]

@@ -1,0 +1,186 @@
+"""Architecture files: YAML -> `Arch`. Every number has a unit; every mistake is reported, with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from fusemax.errors import FusemaxError, Problem, Source, Span, did_you_mean, in_order
+from fusemax.ir.arch import Arch, Memory, Operation, Registers, Unit
+from fusemax.syntax.files import find, read_text
+from fusemax.syntax.yamls import Mapping_, Node, Scalar, read_yaml
+from fusemax.units import bits_of, bytes_of, quantity
+
+T = TypeVar("T")
+Read = Callable[[Scalar, str], T]
+
+
+def load_arch(name: str | Path) -> Arch:
+    """Read an architecture file, or the shipped architecture of that name.
+
+    Raises `FusemaxError` with every unknown or missing key, wrong unit and impossible value of the file.
+
+    >>> load_arch("fusemax-cloud").units[0].elements
+    65536
+    """
+    path = find(str(name), "arch", ".yaml")
+    return parse_arch(read_text(path), str(name) if Path(name) == path else path.name)
+
+
+def parse_arch(text: str, name: str = "<arch>") -> Arch:
+    """Parse the text of an architecture file; `name` is what errors call it."""
+    reader = _Reader()
+    arch = reader.arch(read_yaml(Source(name, text)))
+    if reader.problems:
+        raise FusemaxError(in_order(reader.problems))
+    return arch
+
+
+class _Reader:
+    """Reads nodes and collects problems; what cannot be read is replaced by something harmless until the end."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def refuse(self, message: str, span: Span, hint: str | None = None) -> None:
+        """Take down a problem."""
+        self.problems.append(Problem(message, span, hint))
+
+    def arch(self, node: Node) -> Arch:
+        """The whole file."""
+        keys = self.keys(node, "an architecture", ("name", "source", "clock", "word", "memories", "units"))
+        arch = Arch(
+            self.value(keys, "name", _text, ""),
+            self.value(keys, "source", _text, ""),
+            self.value(keys, "clock", lambda s, what: quantity(s.value, "Hz", what), 1.0),
+            self.value(keys, "word", lambda s, what: bits_of(s.value, what), 1),
+            tuple(self.memory(name, inner) for name, inner in self.entries(keys.get("memories"), "memory")),
+            tuple(self.unit(name, inner) for name, inner in self.entries(keys.get("units"), "unit")),
+        )
+        if arch.memories and arch.memories[0].bandwidth_bytes_s is None and "memories" in keys:
+            self.refuse("the outermost memory has no bandwidth", keys["memories"].span, "write `bandwidth: 400 GiB/s`")
+        return arch
+
+    def memory(self, name: str, node: Node) -> Memory:
+        """One entry of `memories`."""
+        keys = self.keys(node, f"memory '{name}'", ("access", "energy"), ("size", "bandwidth", "area"))
+        read_j, write_j = self.energies(keys.get("energy"), f"memory '{name}'")
+        return Memory(
+            name,
+            self.value(keys, "size", lambda s, what: bytes_of(s.value, what), None),
+            self.value(keys, "bandwidth", lambda s, what: quantity(s.value, "byte/s", what), None),
+            self.value(keys, "access", lambda s, what: bits_of(s.value, what), 1),
+            read_j,
+            write_j,
+            self.area(keys),
+        )
+
+    def unit(self, name: str, node: Node) -> Unit:
+        """One entry of `units`."""
+        keys = self.keys(node, f"unit '{name}'", ("axes", "ops"), ("edges", "registers"))
+        axes = tuple((axis, self.integer(size, f"axis '{axis}'")) for axis, size in self.entries(keys.get("axes"), "axis"))
+        edges = tuple((edge, self.edge(edge, axis, dict(axes))) for edge, axis in self.entries(keys.get("edges"), "edge"))
+        ops = tuple(self.operation(op, inner) for op, inner in self.entries(keys.get("ops"), "operation"))
+        for op, inner in self.entries(keys.get("ops"), "operation"):
+            same = next(o.same_as for o in ops if o.name == op)
+            if same is not None and all(o.name != same or o.same_as is not None for o in ops):
+                hint = did_you_mean(same, [o.name for o in ops if o.same_as is None])
+                self.refuse(f"operation '{op}' is '{same}', which the unit does not have itself", inner.span, hint)
+        registers = self.registers(keys["registers"]) if "registers" in keys else None
+        return Unit(name, axes, edges, registers, ops)
+
+    def edge(self, edge: str, node: Node, axes: Mapping[str, int]) -> str:
+        """The axis whose length is the words per cycle of an edge."""
+        value = node.value if isinstance(node, Scalar) else ""
+        if value not in axes:
+            self.refuse(f"edge '{edge}' names no axis of its unit", node.span, did_you_mean(value, axes) or "name an axis")
+        return value
+
+    def registers(self, node: Node) -> Registers:
+        """The `registers` of a unit."""
+        keys = self.keys(node, "`registers`", ("energy",), ("entries", "area"))
+        read_j, write_j = self.energies(keys.get("energy"), "`registers`")
+        entries = self.integer(keys["entries"], "`entries`") if "entries" in keys else None
+        return Registers(entries, read_j, write_j, self.area(keys))
+
+    def operation(self, name: str, node: Node) -> Operation:
+        """One entry of `ops`: `{slots, energy}`, or `{is: 6 mac}`."""
+        if isinstance(node, Mapping_) and node.get("is") is not None:
+            keys = self.keys(node, f"operation '{name}'", ("is",))
+            match = re.fullmatch(r"(\d{1,6})\s+(\w+)", keys["is"].value if isinstance(keys["is"], Scalar) else "")
+            if match is None or not int(match[1]):
+                self.refuse(f"`is` of operation '{name}' is not a number and an operation", keys["is"].span, "write `is: 6 mac`")
+                return Operation(name, 1, 0.0)
+            return Operation(name, times=int(match[1]), same_as=match[2])
+        keys = self.keys(node, f"operation '{name}'", ("slots", "energy"), ("area",))
+        slots = self.integer(keys["slots"], "`slots`") if "slots" in keys else 1
+        return Operation(name, slots, self.value(keys, "energy", _energy, 0.0), self.area(keys))
+
+    # ------------------------------------------------------------------------------------------------------ the parts
+
+    def energies(self, node: Node | None, what: str) -> tuple[float, float]:
+        """`{read: ..., write: ...}`"""
+        if node is None:
+            return 0.0, 0.0
+        keys = self.keys(node, f"`energy` of {what}", ("read", "write"))
+        return self.value(keys, "read", _energy, 0.0), self.value(keys, "write", _energy, 0.0)
+
+    def area(self, keys: Mapping[str, Node]) -> float | None:
+        """`area: 84201374.5 um^2`"""
+        return self.value(keys, "area", lambda s, what: quantity(s.value, "m^2", what), None)
+
+    def integer(self, node: Node, what: str) -> int:
+        """A positive integer."""
+        text = node.value if isinstance(node, Scalar) else ""
+        if not re.fullmatch(r"\d{1,9}", text) or not int(text):
+            self.refuse(f"{what} is not a positive integer", node.span, "write a number like 256")
+            return 1
+        return int(text)
+
+    def value(self, keys: Mapping[str, Node], key: str, read: Read[T], otherwise: T) -> T:
+        """A value, read; or the substitute, if it is missing (said elsewhere) or wrong (said here)."""
+        node = keys.get(key)
+        if node is None:
+            return otherwise
+        if not isinstance(node, Scalar):
+            self.refuse(f"`{key}` is not a single value", node.span, f"write `{key}: ...` on one line")
+            return otherwise
+        try:
+            return read(node, f"`{key}`")
+        except FusemaxError as error:
+            self.problems += [Problem(p.message, node.span, p.hint) for p in error.problems]
+            return otherwise
+
+    def keys(self, node: Node, what: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Node]:
+        """The values of a mapping by key; unknown and missing keys are problems."""
+        if not isinstance(node, Mapping_):
+            self.refuse(f"{what} is not a mapping", node.span, f"its keys are {', '.join(required + optional)}")
+            return {}
+        allowed = required + optional
+        for key, _ in node.items:
+            if key.value not in allowed:
+                hint = did_you_mean(key.value, allowed) or f"its keys are {', '.join(allowed)}"
+                self.refuse(f"unknown key '{key.value}' in {what}", key.span, hint)
+        for key_name in required:
+            if node.get(key_name) is None:
+                self.refuse(f"{what} has no `{key_name}`", node.span, f"its keys are {', '.join(allowed)}")
+        return {key.value: value for key, value in node.items if key.value in allowed}
+
+    def entries(self, node: Node | None, what: str) -> list[tuple[str, Node]]:
+        """The named entries of a mapping."""
+        if node is None:
+            return []
+        if not isinstance(node, Mapping_) or not node.items:
+            self.refuse(f"no {what} is named here", node.span, "write `NAME: {...}`")
+            return []
+        return [(key.value, value) for key, value in node.items]
+
+
+def _text(scalar: Scalar, what: str) -> str:
+    return scalar.value
+
+
+def _energy(scalar: Scalar, what: str) -> float:
+    return quantity(scalar.value, "J", what)
