@@ -26,7 +26,7 @@ export TMPDIR := $(CURDIR)/.cache/tmp
 demo: .venv/installed | .cache/tmp
 	$(BIN)/fusemax analyze attention-3pass
 	$(BIN)/fusemax analyze attention-1pass
-	$(BIN)/fusemax run attention-1pass --shape B=1,H=2,E=16,F=16,M=128,P=64,M0=32 --against attention
+	$(BIN)/fusemax run attention-1pass --shape B=1,H=2,E=16,F=16,M=128,P=64,M0=32 --against attention --tolerance 1e-9
 
 test: .venv/installed-dev | .cache/tmp
 	$(BIN)/ruff check $(CHECKS)

@@ -6,7 +6,8 @@ Iterations go step by step, everything else is vectorized. It knows nothing of p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ Array = NDArray[np.float64]
 Ranges = Mapping[str, tuple[int, int]]
 
 MOST_BYTES = 8 * 2**30
-CHUNK = 2**23
+MOST_AXES = 32  # of an array, in NumPy before 2.0
+MOST_POINTS = 2**23  # of an iteration space, at a time
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
@@ -33,20 +35,11 @@ def _sigmoid(x: Array) -> Any:
 
 
 def _gelu(x: Array) -> Any:
-    return 0.5 * x * (1 + np.asarray(_erf(np.asarray(x) / math.sqrt(2)), dtype=np.float64))
+    return 0.5 * x * (1 + np.asarray(_erf(x / math.sqrt(2)), dtype=np.float64))
 
 
-def _chosen(a: Array, b: Array, which: Array) -> Any:
+def _take(a: Array, b: Array, which: Array) -> Any:
     return np.where((a != 0) & (b != 0), np.where(which == 0, a, b), 0.0)  # TeAAL's take: an intersection
-
-
-def _fold(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def folded(first: Any, *rest: Any) -> Any:
-        for other in rest:
-            first = function(first, other)
-        return first
-
-    return folded
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -54,8 +47,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
     "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x), "abs": np.abs,
     "tanh": np.tanh, "sigmoid": _sigmoid, "relu": lambda x: np.maximum(x, 0), "silu": lambda x: x * _sigmoid(x),
-    "gelu": _gelu, "floor": np.floor, "max": _fold(np.maximum), "min": _fold(np.minimum),
-    "where": lambda c, a, b: np.where(c != 0, a, b), "take": _chosen,
+    "gelu": _gelu, "floor": np.floor, "where": lambda c, a, b: np.where(c != 0, a, b), "take": _take,
+    "max": lambda *x: reduce(np.maximum, x), "min": lambda *x: reduce(np.minimum, x),
 }  # fmt: skip
 UFUNCS: dict[str, np.ufunc] = {
     "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum,
@@ -84,31 +77,39 @@ def execute(
     checked = check(cascade) if isinstance(cascade, Cascade) else cascade
     if checked.incomplete:
         raise FusemaxError(checked.incomplete)
-    arrays = _arrays(checked, inputs)
-    sizes = solve_shapes(checked, {**_sizes_of(checked, arrays, shapes or {})})
-    _check_memory(checked, sizes)
-    run = _Run(checked, sizes, arrays)
     with np.errstate(all="ignore"):
+        arrays = _arrays(checked, inputs)
+        sizes = solve_shapes(checked, _sizes_of(checked, arrays, shapes or {}))
+        _check_memory(checked, sizes)
+        run = _Run(checked, sizes, arrays)
         run.run(checked.schedule, {})
     wanted = checked.tensors.values() if intermediates else checked.outputs
     return {tensor.name: run.arrays[tensor.name] for tensor in wanted}
+
+
+def random_inputs(checked: Checked, sizes: Mapping[str, int], seed: int = 0) -> dict[str, Array]:
+    """Standard normal inputs of the given sizes, the same for the same seed.
+
+    >>> from fusemax import parse
+    >>> random_inputs(check(parse("Z = A[k]")), {"K": 2})["A"].shape
+    (2,)
+    """
+    _check_memory(checked, sizes)
+    generator = np.random.default_rng(seed)
+    return {tensor.name: generator.standard_normal(_extents(tensor, sizes)) for tensor in checked.inputs}
 
 
 # -------------------------------------------------------------------------------------------------------------- inputs
 
 
 def _arrays(checked: Checked, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
-    """The inputs as float64 arrays of the declared number of axes."""
+    """The inputs as float64 arrays of the declared number of axes, none of them the caller's own."""
     known = [tensor.name for tensor in checked.inputs]
-    problems = [
-        Problem(
-            f"this cascade has no input '{name}'",
-            None,
-            did_you_mean(name, known) or f"its inputs are {listed(known)}" if known else "it has none",
-        )
-        for name in inputs
-        if name not in known
-    ]
+    problems: list[Problem] = []
+    for name in inputs:
+        if name not in known:
+            near = did_you_mean(str(name), known) or (f"its inputs are {listed(known)}" if known else "it has none")
+            problems.append(Problem(f"this cascade has no input '{name}'", None, near))
     arrays: dict[str, Array] = {}
     for tensor in checked.inputs:
         if tensor.name not in inputs:
@@ -147,17 +148,18 @@ def _array(tensor: Tensor, value: ArrayLike) -> Array:
 
 
 def _sizes_of(checked: Checked, arrays: Mapping[str, Array], given: Mapping[str, int]) -> dict[str, int]:
-    """The sizes that the arrays tell, together with those that are given."""
+    """The sizes that the arrays tell, together with those that are given (which may be anything yet)."""
     sizes = dict(given)
     told = {rank: "the given shapes" for rank in given}
     problems: list[Problem] = []
     for name, array in arrays.items():
         for axis, (rank, length) in enumerate(zip(checked.tensors[name].ranks, array.shape, strict=True)):
             here = f"axis {axis} of '{name}'"
+            size = sizes.setdefault(rank, length)
             if length == 0:
                 problems.append(Problem(f"{here} (rank '{rank}') is empty", None, "pass at least one element"))
-            elif sizes.setdefault(rank, length) != length:
-                message = f"two sizes for rank '{rank}': {sizes[rank]} from {told[rank]}, {length} from {here}"
+            elif size != length and hasattr(size, "__index__"):
+                message = f"two sizes for rank '{rank}': {size} from {told[rank]}, {length} from {here}"
                 problems.append(Problem(message, None, "pass arrays that agree"))
             told.setdefault(rank, here)
     if problems:
@@ -172,11 +174,101 @@ def _check_memory(checked: Checked, sizes: Mapping[str, int]) -> None:
         name = max(needed, key=lambda n: needed[n])
         message = f"these shapes need {total / 2**30:.4g} GiB, most of it for {_signature(checked.tensors[name])}"
         raise FusemaxError(message, f"the interpreter stops at {MOST_BYTES // 2**30} GiB: give smaller shapes")
+    for einsum in checked.einsums:
+        if len(einsum.variables) > MOST_AXES:
+            message = f"'{einsum.name}' ranges over {len(einsum.variables)} rank variables"
+            raise FusemaxError([Problem(message, einsum.target.span, f"the interpreter takes at most {MOST_AXES}")])
 
 
 def _extents(tensor: Tensor, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """An iterative tensor has one coordinate more than its rank."""
-    return tuple(sizes[rank] + (i == tensor.iterative) for i, rank in enumerate(tensor.ranks))
+    return tuple(sizes[rank] + (axis == tensor.iterative) for axis, rank in enumerate(tensor.ranks))
+
+
+# --------------------------------------------------------------------------------------------------- iteration spaces
+
+
+class _Space:
+    """A box of an Einsum's iteration space: one axis a variable, kept ones first; `mask` is where its filters hold."""
+
+    def __init__(self, einsum: CheckedEinsum, ranges: Ranges, sizes: Mapping[str, int]) -> None:
+        self.einsum, self.ranges, self.sizes = einsum, ranges, sizes
+        self.shape = tuple(ranges[v][1] - ranges[v][0] for v in einsum.variables)
+        self.axis = {v: axis for axis, v in enumerate(einsum.variables)}
+        self.at = {
+            v: np.arange(*ranges[v]).reshape([-1 if axis == other else 1 for other in self.axis.values()])
+            for v, axis in self.axis.items()
+        }
+        self.mask = reduce(np.logical_and, map(self.holds, einsum.constraints)) if einsum.constraints else None
+
+    def coordinates(self, form: Affine) -> NDArray[np.int64]:
+        """The values of an affine form, with all axes."""
+        values = np.asarray(form.evaluate(self.sizes, self.at), np.int64)
+        return values.reshape(values.shape or [1] * len(self.shape))
+
+    def holds(self, constraint: Constraint) -> NDArray[np.bool_]:
+        """Where a filter holds."""
+        form = self.coordinates(constraint.form)
+        match constraint.relation:
+            case Relation.NOT_NEGATIVE:
+                return form >= 0
+            case Relation.ZERO:
+                return form == 0
+            case Relation.NOT_ZERO:
+                return form != 0
+
+    def gathered(self, use: Use, array: Array) -> Array:
+        """The elements of an array that an access reads, with all axes."""
+        where = self.where(use, array.shape, "read")
+        if not all(isinstance(places, slice) for places in where):
+            return array[where]
+        axes = [self.axis[index.variable or index.step or ""] for index in use.indices]
+        part = array[where].transpose(np.argsort(axes))
+        return part.reshape([self.shape[axis] if axis in axes else 1 for axis in self.axis.values()])
+
+    def where(self, use: Use, extents: tuple[int, ...], done: str) -> tuple[Any, ...]:
+        """The elements that an access names: a box of the array if it can be one, else each place's coordinates."""
+        variables = [index.variable or index.step or "" for index in use.indices]
+        ranges = [self.ranges.get(v, (0, 0)) for v in variables]
+        steps = [int(index.variable is None) for index in use.indices]
+        box = tuple(slice(low + step, high + step) for (low, high), step in zip(ranges, steps, strict=True))
+        inside = all(part.stop <= length for part, length in zip(box, extents, strict=True))
+        whole = inside and "" not in variables and len(set(variables)) == len(variables)
+        return box if whole else self.places(use, extents, done)
+
+    def places(self, use: Use, extents: tuple[int, ...], done: str) -> tuple[NDArray[np.int64], ...]:
+        """The coordinates of an access at each of its places; those that no filter excludes lie in the ranks."""
+        places = [self.coordinates(index) for index in use.indices]
+        for axis, length in enumerate(extents):
+            outside = (places[axis] < 0) | (places[axis] >= length)
+            wrong = outside if self.mask is None else outside & self.mask
+            if wrong.any():
+                first = np.broadcast_to(places[axis], wrong.shape)[wrong][0]
+                message = f"'{use.tensor}' is {done} at coordinate {first} of rank '{use.ranks[axis]}'"
+                hint = "filter the subscript, or give other sizes"
+                raise FusemaxError([Problem(f"{message}, which has {length}", use.span, hint)])
+            if outside.any():
+                places[axis] = np.clip(places[axis], 0, length - 1)
+        return tuple(places)
+
+    def written(self) -> Any:
+        """The points over the kept variables at which some point of the reduction passes the filters."""
+        return (
+            True if self.mask is None else np.any(self.mask, axis=tuple(range(len(self.einsum.kept), self.mask.ndim)))
+        )
+
+    def without_reduced(self, array: Any) -> Any:
+        """An array that is 1 long along the reduced variables, without these axes."""
+        return array.reshape(array.shape[: len(self.einsum.kept)])
+
+    def halves(self, variables: Sequence[str]) -> tuple[_Space, ...]:
+        """The box cut along the longest of some variables; nothing if it need not or cannot be cut."""
+        longest = max(variables, key=lambda v: self.shape[self.axis[v]], default=None)
+        if longest is None or self.shape[self.axis[longest]] == 1 or math.prod(self.shape) <= MOST_POINTS:
+            return ()
+        low, high = self.ranges[longest]
+        cuts = ((low, (low + high) // 2), ((low + high) // 2, high))
+        return tuple(_Space(self.einsum, {**self.ranges, longest: cut}, self.sizes) for cut in cuts)
 
 
 # ----------------------------------------------------------------------------------------------------------------- run
@@ -188,189 +280,124 @@ class _Run:
     def __init__(self, checked: Checked, sizes: Mapping[str, int], arrays: dict[str, Array]) -> None:
         self.checked, self.sizes, self.arrays = checked, sizes, arrays
         self.ops = {op.name: op for op in checked.cascade.ops}
-        self.constants: dict[str, Any] = {name: float(size) for name, size in sizes.items()}
-        with np.errstate(all="ignore"):
-            for param in checked.cascade.params:
-                self.constants[param.name] = self.value(param.value, self.constants, None)
-            for tensor in checked.tensors.values():
-                if tensor.name not in arrays:
-                    empty = 0.0 if tensor.empty is None else self.value(tensor.empty, self.constants, None)
-                    arrays[tensor.name] = np.full(_extents(tensor, sizes), empty, dtype=np.float64)
+        self.constants: dict[str, Any] = {name: np.float64(size) for name, size in sizes.items()}
+        for param in checked.cascade.params:
+            self.constants[param.name] = self.value(param.value, self.constants)
+        for tensor in checked.tensors.values():
+            if tensor.name not in arrays:
+                empty = self.value(tensor.empty or Number(0), self.constants)
+                arrays[tensor.name] = np.full(_extents(tensor, sizes), empty, dtype=np.float64)
 
     def run(self, schedule: tuple[Loop | CheckedEinsum, ...], fixed: Ranges) -> None:
-        """Compute Einsums in order, loops step by step."""
+        """Compute Einsums in order, loops step by step; `fixed` has the step that each enclosing loop is at."""
         for node in schedule:
-            if isinstance(node, Loop):
-                for step in range(self.sizes[rank_of(node.variable)]):
-                    self.run(node.body, {**fixed, node.variable: (step, step + 1)})
-            else:
-                self.compute(node, fixed)
+            match node:
+                case Loop(variable, body):
+                    for step in range(self.sizes[rank_of(variable)]):
+                        self.run(body, {**fixed, variable: (step, step + 1)})
+                case CheckedEinsum() if (variable := _keeps_old(node)) and variable not in fixed:
+                    self.run((Loop(variable, (node,)),), fixed)
+                case CheckedEinsum():
+                    ranges = {v: fixed.get(v, (0, self.sizes[rank_of(v)])) for v in node.variables}
+                    space = _Space(node, ranges, self.sizes)
+                    if _keeps_old(node):
+                        self.keep_old(space)
+                    self.compute(space)
 
-    def compute(self, einsum: CheckedEinsum, fixed: Ranges) -> None:
-        """Compute one Einsum over its iteration space, where `fixed` narrows some variables, and store it."""
-        ranges = {v: fixed.get(v, (0, self.sizes[rank_of(v)])) for v in einsum.variables}
-        for part in _chunks(einsum, ranges):
-            space = _Space(einsum, part, self.sizes)
-            values, written = self.reduced(einsum, space)
-            self.store(einsum, space, values, written)
+    def keep_old(self, space: _Space) -> None:
+        """Begin a step that leaves points out with the values of the step before."""
+        tensor = self.checked.tensors[space.einsum.name]
+        array = self.arrays[tensor.name]
+        new = [
+            np.unique(space.coordinates(index)) if index.variables else np.arange(length)
+            for index, length in zip(space.einsum.target.indices, array.shape, strict=True)
+        ]
+        old = [places - (axis == tensor.iterative) for axis, places in enumerate(new)]
+        array[np.ix_(*new)] = array[np.ix_(*old)]
 
-    def reduced(self, einsum: CheckedEinsum, space: _Space) -> tuple[Any, Any]:
-        """The values over the kept variables, and where there are any (True: everywhere)."""
-        mask = space.mask(einsum.constraints)
-        limits_kept = mask is not None and all(
-            mask.shape[len(einsum.kept) :][i] == 1 for i in range(len(einsum.reduced))
-        )
-        if mask is None or limits_kept:
-            contracted = self.contracted(einsum, space, mask)
-            if contracted is not None:
-                return contracted, True if mask is None else mask.reshape(mask.shape[: len(einsum.kept)])
-        return self.mapped_and_reduced(einsum, space, mask)
+    def compute(self, space: _Space) -> None:
+        """Compute an Einsum over a box, and write the values at the points that have one."""
+        halves = space.halves(space.einsum.kept)
+        for half in halves:
+            self.compute(half)
+        if not halves:
+            array = self.arrays[space.einsum.name]
+            values, written = self.reduced(space)
+            where = space.where(space.einsum.target, array.shape, "written")
+            at = tuple(p if isinstance(p, slice) else space.without_reduced(p) for p in where)
+            array[at] = values if written is True else np.where(written, values, array[at])
 
-    def contracted(self, einsum: CheckedEinsum, space: _Space, mask: Any) -> Any:
-        """A sum of products by `np.einsum`, or None if it is something else."""
-        if not einsum.reductions or any(reduction.reducer != "add" for reduction in einsum.reductions):
+    def reduced(self, space: _Space) -> tuple[Any, Any]:
+        """The values over the kept variables, and where there are any."""
+        for last in space.einsum.reductions[-1:]:
+            parts = [self.reduced(half) for half in space.halves(last.variables)]
+            if parts:
+                values, written = zip(*parts, strict=True)
+                return UFUNCS[last.reducer](*values).astype(np.float64), np.logical_or(*written)
+        values = self.contracted(space)
+        return self.mapped_and_reduced(space) if values is None else (values, space.written())
+
+    def contracted(self, space: _Space) -> Any:
+        """A sum of products by `np.einsum`; None if it is something else, or not all finite (0 * inf is not 0)."""
+        factors = tuple(_factors(space.einsum.expr))
+        if len(factors) == 1 or {reduction.reducer for reduction in space.einsum.reductions} != {"add"}:
             return None
-        operands: list[Any] = []
-        scale: Any = 1.0
-        covered: set[int] = set()
-        for factor in _factors(einsum.expr):
-            match factor:
-                case Access():
-                    use = einsum.uses[factor]
-                    labels = sorted(space.axis[v] for v in use.variables)
-                    array = self.gathered(use, einsum, space, mask)
-                    operands += [array.reshape([space.shape[axis] for axis in labels]), labels]
-                    covered |= set(labels)
-                case Number(value):
-                    scale = scale * value
-                case Name(name) if name in self.constants and name not in space.axis:
-                    scale = scale * self.constants[name]
-                case _:
-                    return None
-        if len(covered) < len(space.order):
+        operands = [self.value(factor, self.names(space), space) for factor in factors]
+        if space.mask is not None:
+            operands.append(space.mask.astype(np.float64))
+        axes = [[axis for axis, length in enumerate(operand.shape) if length > 1] for operand in operands]
+        ranging = sorted({axis for of_one in axes for axis in of_one})
+        kept = len(space.einsum.kept)
+        if any(axis not in ranging for axis, length in enumerate(space.shape[kept:], kept) if length > 1):
             return None
-        return scale * np.einsum(*operands, list(range(len(einsum.kept))), optimize=True)
+        if not all(np.isfinite(operand).all() for operand in operands):
+            return None
+        squeezed = [operand.reshape([operand.shape[axis] for axis in a]) for operand, a in zip(operands, axes)]
+        interleaved = (each for pair in zip(squeezed, axes, strict=True) for each in pair)
+        result = np.einsum(*interleaved, [axis for axis in ranging if axis < kept], optimize=True)
+        shape = [length if axis in ranging else 1 for axis, length in enumerate(space.shape[:kept])]
+        return result.reshape(shape) if np.isfinite(result).all() else None
 
-    def mapped_and_reduced(self, einsum: CheckedEinsum, space: _Space, mask: Any) -> tuple[Any, Any]:
-        """Map over the whole iteration space, then reduce."""
-        values = np.asarray(
-            self.value(einsum.expr, {**self.constants, **space.coordinates}, (einsum, space, mask)), np.float64
-        )
-        values = np.broadcast_to(values, space.shape)
-        written: Any = True if mask is None else np.broadcast_to(mask, space.shape)
-        for reduction in einsum.reductions:
+    def mapped_and_reduced(self, space: _Space) -> tuple[Any, Any]:
+        """Map over the whole box, then reduce."""
+        values = np.broadcast_to(self.value(space.einsum.expr, self.names(space), space), space.shape)
+        written = np.broadcast_to(True if space.mask is None else space.mask, space.shape)
+        for reduction in space.einsum.reductions:
             axes = tuple(space.axis[v] for v in reduction.variables)
-            if mask is not None:
+            if space.mask is not None:
                 values = np.where(written, values, REDUCERS[reduction.reducer].identity)
                 written = np.any(written, axis=axes, keepdims=True)
-            values = np.asarray(UFUNCS[reduction.reducer].reduce(values, axis=axes, keepdims=True), np.float64)
-        kept = len(einsum.kept)
-        return values.reshape(values.shape[:kept]), written if mask is None else written.reshape(written.shape[:kept])
+            values = UFUNCS[reduction.reducer].reduce(values, axis=axes, keepdims=True).astype(np.float64)
+        return space.without_reduced(values), space.written()
 
-    def value(self, expr: Expr, names: Mapping[str, Any], where: tuple[CheckedEinsum, _Space, Any] | None) -> Any:
-        """The value of an expression; `where` says which Einsum's iteration space its accesses range over."""
+    def names(self, space: _Space) -> dict[str, Any]:
+        """What a bare name stands for in an Einsum: a rank variable, a parameter or a shape."""
+        return {**self.constants, **space.at}
+
+    def value(self, expr: Expr, names: Mapping[str, Any], space: _Space | None = None) -> Any:
+        """The value of an expression, with all axes of the space where it reads a tensor or a rank variable."""
         match expr:
             case Number(value):
                 return np.float64(value)
             case Name(name):
-                return names[name]
-            case Access():
-                assert where is not None, "a constant reads a tensor"
-                return self.gathered(where[0].uses[expr], *where)
+                return np.asarray(names[name], np.float64)
+            case Access(tensor):
+                assert space is not None, "a constant reads a tensor"
+                return space.gathered(space.einsum.uses[expr], self.arrays[tensor])
             case Apply(operator, args):
-                values = [self.value(arg, names, where) for arg in args]
+                values = [self.value(arg, names, space) for arg in args]
                 if operator in self.ops:
                     op = self.ops[operator]
-                    return self.value(op.body, {**self.constants, **dict(zip(op.args, values, strict=True))}, None)
-                return FUNCTIONS[operator](*(np.asarray(v, np.float64) for v in values))
-
-    def gathered(self, use: Use, einsum: CheckedEinsum, space: _Space, mask: Any) -> Any:
-        """The elements that an access reads, over the iteration space."""
-        array = self.arrays[use.tensor]
-        variables = [index.variable for index in use.indices]
-        if None not in variables and len(set(variables)) == len(variables):
-            return space.aligned(array[tuple(space.slice(v or "") for v in variables)], [v or "" for v in variables])
-        places = [np.asarray(index.evaluate(self.sizes, space.integers)) for index in use.indices]
-        inside = [self.inside(use, i, place, array.shape[i], einsum, mask) for i, place in enumerate(places)]
-        return array[tuple(inside)] if inside else array
-
-    def inside(self, use: Use, axis: int, place: Any, length: int, einsum: CheckedEinsum, mask: Any) -> Any:
-        """The coordinates at one place; one that no filter excludes must lie in its rank."""
-        outside = (place < 0) | (place >= length)
-        if not outside.any():
-            return place
-        wrong = outside if mask is None else outside & mask
-        if wrong.any():
-            worst = int(np.broadcast_to(place, wrong.shape)[wrong].flat[0])
-            message = f"'{use.tensor}' is read at coordinate {worst} of rank '{use.ranks[axis]}', which has {length}"
-            raise FusemaxError([Problem(message, use.span, "filter the subscript, or give other sizes")])
-        return np.clip(place, 0, length - 1)
-
-    def store(self, einsum: CheckedEinsum, space: _Space, values: Any, written: Any) -> None:
-        """Write values at the points that have any; a step keeps the old value elsewhere."""
-        array = self.arrays[einsum.name]
-        at = self.coordinates(einsum.target.indices, einsum, space)
-        values = np.broadcast_to(values, space.shape[: len(einsum.kept)])
-        if written is not True:
-            before = array[at]
-            if einsum.step:
-                place = self.checked.tensors[einsum.name].iterative
-                assert place is not None
-                old = list(at)
-                old[place] = old[place] - 1
-                before = array[tuple(old)]
-            values = np.where(np.broadcast_to(written, values.shape), values, before)
-        array[at] = values
-
-    def coordinates(self, indices: tuple[Affine, ...], einsum: CheckedEinsum, space: _Space) -> tuple[Any, ...]:
-        """The coordinates of the target's places over the kept variables."""
-        kept = len(einsum.kept)
-        integers = {v: c.reshape(c.shape[:kept]) for v, c in space.integers.items() if v in einsum.kept}
-        return tuple(np.asarray(index.evaluate(self.sizes, integers)) for index in indices)
+                    return self.value(op.body, {**self.constants, **dict(zip(op.args, values, strict=True))})
+                return np.asarray(FUNCTIONS[operator](*values), np.float64)
 
 
-class _Space:
-    """A part of an Einsum's iteration space: one axis a variable, kept ones first."""
-
-    def __init__(self, einsum: CheckedEinsum, ranges: Ranges, sizes: Mapping[str, int]) -> None:
-        self.order, self.ranges, self.sizes = einsum.variables, ranges, sizes
-        self.axis = {v: i for i, v in enumerate(self.order)}
-        self.shape = tuple(ranges[v][1] - ranges[v][0] for v in self.order)
-        self.integers = {
-            v: np.arange(*ranges[v]).reshape([-1 if u == v else 1 for u in self.order]) for v in self.order
-        }
-
-    @property
-    def coordinates(self) -> dict[str, Array]:
-        """Each variable as a value."""
-        return {v: c.astype(np.float64) for v, c in self.integers.items()}
-
-    def slice(self, variable: str) -> slice:
-        """The range of a variable."""
-        return slice(*self.ranges[variable])
-
-    def aligned(self, array: Array, variables: list[str]) -> Array:
-        """The array with its axes where the variables have theirs."""
-        order = sorted(range(len(variables)), key=lambda i: self.axis[variables[i]])
-        present = set(variables)
-        shape = [n if v in present else 1 for v, n in zip(self.order, self.shape, strict=True)]
-        return array.transpose(order).reshape(shape)
-
-    def mask(self, constraints: tuple[Constraint, ...]) -> Any:
-        """Where all filters hold, or None without filters."""
-        mask: Any = None
-        for constraint in constraints:
-            form = np.asarray(constraint.form.evaluate(self.sizes, self.integers))
-            match constraint.relation:
-                case Relation.NOT_NEGATIVE:
-                    holds = form >= 0
-                case Relation.ZERO:
-                    holds = form == 0
-                case Relation.NOT_ZERO:
-                    holds = form != 0
-            holds = holds.reshape([1] * (len(self.order) - holds.ndim) + list(holds.shape))
-            mask = holds if mask is None else mask & holds
-        return mask
+def _keeps_old(einsum: CheckedEinsum) -> str | None:
+    """The variable of a step that leaves points out, which keep the value of the step before."""
+    indices = einsum.target.indices
+    distinct = sum(len(index.variables) for index in indices) == len(einsum.kept)
+    whole = not einsum.constraints and distinct and all(index.variables for index in indices)
+    return None if whole else next((index.step for index in indices if index.step), None)
 
 
 def _factors(expr: Expr) -> Iterator[Expr]:
@@ -379,16 +406,3 @@ def _factors(expr: Expr) -> Iterator[Expr]:
             yield from _factors(arg)
     else:
         yield expr
-
-
-def _chunks(einsum: CheckedEinsum, ranges: Ranges) -> Iterator[Ranges]:
-    """The iteration space in parts of bounded size, cut along its largest kept variables."""
-    size = math.prod(high - low for low, high in ranges.values())
-    widest = max(einsum.kept, key=lambda v: ranges[v][1] - ranges[v][0], default=None)
-    if widest is None or size <= CHUNK or ranges[widest][1] - ranges[widest][0] == 1:
-        yield ranges
-        return
-    low, high = ranges[widest]
-    middle = (low + high) // 2
-    yield from _chunks(einsum, {**ranges, widest: (low, middle)})
-    yield from _chunks(einsum, {**ranges, widest: (middle, high)})

@@ -34,14 +34,18 @@ class Boundary:
 class GroupPasses:
     """The passes over one group.
 
-    `of` has the pass of each Einsum that traverses the group, by the Einsum's position. `positions` has for each
-    Einsum that touches it the time at which it reads, in passes, a half meaning between two. `live` are the tensors
+    `of` has the pass of each Einsum that traverses the group, by the Einsum's position, and `placed` the latest pass
+    that it can be in without visiting anything again. `moments` has for each Einsum
+    from the first to the last that touches the group the time at which it reads: a pass, or, by a half, the time
+    between two, if it needs what a pass completes and does not traverse the group itself. `live` are the tensors
     whose fibers over the group live across each boundary, `partial` those with only some ranks of a family.
     """
 
     group: Group
     passes: int
     of: dict[int, int]
+    placed: dict[int, int]
+    moments: dict[int, float]
     per_tensor: dict[str, int]
     live: dict[int, tuple[str, ...]]
     partial: dict[int, tuple[str, ...]]
@@ -116,9 +120,11 @@ class _Counter:
         else:
             assert rounds == 1, "the passes do not settle"
         count = max(self.of.values(), default=0)
-        live = self._live(self._as_late_as_possible(), count)
+        placed = self._as_late_as_possible()
+        live = self._live(placed, count)
         return GroupPasses(
-            self.group, count, self.of, self._per_tensor(), live, self._partial(count),
+            self.group, count, self.of, placed, {i: self._moment(i, view.einsum) for i, view, _ in self.einsums},
+            self._per_tensor(), live, self._partial(count),
             tuple(self._boundaries()), self._steps(), self._lineages(live),
         )  # fmt: skip
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from fusemax.errors import FusemaxError, Problem, Source, Span, did_you_mean, in_order
+from fusemax.errors import FusemaxError, Source, did_you_mean, in_order
 from fusemax.ir.arch import Arch, Memory, Operation, Registers, Unit
 from fusemax.syntax.files import find, read_text
+from fusemax.syntax.schema import SchemaReader, text_value
 from fusemax.syntax.yamls import Mapping_, Node, Scalar, read_yaml
 from fusemax.units import bits_of, bytes_of, quantity
-
-T = TypeVar("T")
-Read = Callable[[Scalar, str], T]
 
 
 def load_arch(name: str | Path) -> Arch:
@@ -38,29 +35,23 @@ def parse_arch(text: str, name: str = "<arch>") -> Arch:
     return arch
 
 
-class _Reader:
-    """Reads nodes and collects problems; what cannot be read is replaced by something harmless until the end."""
-
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
-
-    def refuse(self, message: str, span: Span, hint: str | None = None) -> None:
-        """Take down a problem."""
-        self.problems.append(Problem(message, span, hint))
+class _Reader(SchemaReader):
+    """Reads the nodes of an architecture file."""
 
     def arch(self, node: Node) -> Arch:
         """The whole file."""
         keys = self.keys(node, "an architecture", ("name", "source", "clock", "word", "memories", "units"))
         arch = Arch(
-            self.value(keys, "name", _text, ""),
-            self.value(keys, "source", _text, ""),
-            self.value(keys, "clock", lambda s, what: quantity(s.value, "Hz", what), 1.0),
-            self.value(keys, "word", lambda s, what: bits_of(s.value, what), 1),
+            self.value(keys, "name", text_value, ""),
+            self.value(keys, "source", text_value, ""),
+            self.value(keys, "clock", lambda text, what: quantity(text, "Hz", what), 1.0),
+            self.value(keys, "word", bits_of, 1),
             tuple(self.memory(name, inner) for name, inner in self.entries(keys.get("memories"), "memory")),
             tuple(self.unit(name, inner) for name, inner in self.entries(keys.get("units"), "unit")),
         )
-        if arch.memories and arch.memories[0].bandwidth_bytes_s is None and "memories" in keys:
-            self.refuse("the outermost memory has no bandwidth", keys["memories"].span, "write `bandwidth: 400 GiB/s`")
+        outermost = next(iter(self.entries(keys.get("memories"), "memory")), None)
+        if outermost and isinstance(outermost[1], Mapping_) and outermost[1].get("bandwidth") is None:
+            self.refuse("the outermost memory has no bandwidth", outermost[1].span, "write `bandwidth: 400 GiB/s`")
         return arch
 
     def memory(self, name: str, node: Node) -> Memory:
@@ -69,9 +60,9 @@ class _Reader:
         read_j, write_j = self.energies(keys.get("energy"), f"memory '{name}'")
         return Memory(
             name,
-            self.value(keys, "size", lambda s, what: bytes_of(s.value, what), None),
-            self.value(keys, "bandwidth", lambda s, what: quantity(s.value, "byte/s", what), None),
-            self.value(keys, "access", lambda s, what: bits_of(s.value, what), 1),
+            self.value(keys, "size", bytes_of, None),
+            self.value(keys, "bandwidth", lambda text, what: quantity(text, "byte/s", what), None),
+            self.value(keys, "access", bits_of, 1),
             read_j,
             write_j,
             self.area(keys),
@@ -129,58 +120,8 @@ class _Reader:
 
     def area(self, keys: Mapping[str, Node]) -> float | None:
         """`area: 84201374.5 um^2`"""
-        return self.value(keys, "area", lambda s, what: quantity(s.value, "m^2", what), None)
-
-    def integer(self, node: Node, what: str) -> int:
-        """A positive integer."""
-        text = node.value if isinstance(node, Scalar) else ""
-        if not re.fullmatch(r"\d{1,9}", text) or not int(text):
-            self.refuse(f"{what} is not a positive integer", node.span, "write a number like 256")
-            return 1
-        return int(text)
-
-    def value(self, keys: Mapping[str, Node], key: str, read: Read[T], otherwise: T) -> T:
-        """A value, read; or the substitute, if it is missing (said elsewhere) or wrong (said here)."""
-        node = keys.get(key)
-        if node is None:
-            return otherwise
-        if not isinstance(node, Scalar):
-            self.refuse(f"`{key}` is not a single value", node.span, f"write `{key}: ...` on one line")
-            return otherwise
-        try:
-            return read(node, f"`{key}`")
-        except FusemaxError as error:
-            self.problems += [Problem(p.message, node.span, p.hint) for p in error.problems]
-            return otherwise
-
-    def keys(self, node: Node, what: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Node]:
-        """The values of a mapping by key; unknown and missing keys are problems."""
-        if not isinstance(node, Mapping_):
-            self.refuse(f"{what} is not a mapping", node.span, f"its keys are {', '.join(required + optional)}")
-            return {}
-        allowed = required + optional
-        for key, _ in node.items:
-            if key.value not in allowed:
-                hint = did_you_mean(key.value, allowed) or f"its keys are {', '.join(allowed)}"
-                self.refuse(f"unknown key '{key.value}' in {what}", key.span, hint)
-        for key_name in required:
-            if node.get(key_name) is None:
-                self.refuse(f"{what} has no `{key_name}`", node.span, f"its keys are {', '.join(allowed)}")
-        return {key.value: value for key, value in node.items if key.value in allowed}
-
-    def entries(self, node: Node | None, what: str) -> list[tuple[str, Node]]:
-        """The named entries of a mapping."""
-        if node is None:
-            return []
-        if not isinstance(node, Mapping_) or not node.items:
-            self.refuse(f"no {what} is named here", node.span, "write `NAME: {...}`")
-            return []
-        return [(key.value, value) for key, value in node.items]
+        return self.value(keys, "area", lambda text, what: quantity(text, "m^2", what), None)
 
 
-def _text(scalar: Scalar, what: str) -> str:
-    return scalar.value
-
-
-def _energy(scalar: Scalar, what: str) -> float:
-    return quantity(scalar.value, "J", what)
+def _energy(text: str, what: str) -> float:
+    return quantity(text, "J", what)

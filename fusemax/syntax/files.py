@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from fusemax import resources
@@ -14,13 +15,15 @@ LARGEST_FILE = 20_000_000
 
 
 def load_cascade(name: str | Path) -> Cascade:
-    """Parse a cascade file, or the shipped cascade of that name; a `.yaml` file is read as TeAAL's.
+    """Parse a cascade file, or the shipped cascade of that name; a `.yaml` file is read as TeAAL's, `-` is stdin.
 
     Raises `FusemaxError` if there is no such file or cascade, if it is not readable text, or if it does not parse.
 
     >>> load_cascade("matmul").name
     'matmul'
     """
+    if str(name) == "-":
+        return parse(sys.stdin.read(), "<stdin>")
     path = find(str(name), "cascades", ".cascade")
     text = read_text(path)
     shown = str(name) if Path(name) == path else path.name

@@ -1,0 +1,143 @@
+"""From a name and options to a result: what each command does, as one page to read from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusemax.errors import FusemaxError, listed
+from fusemax.ir.checked import Checked
+from fusemax.syntax.files import load_cascade
+from fusemax.syntax.workload import load_workload
+from fusemax.validate import check, solve_shapes
+from fusemax.validate.shapes import shape_names
+
+if TYPE_CHECKING:
+    from fusemax.analysis import Analysis
+    from fusemax.reference import Array
+    from fusemax.report.runs import RunReport
+
+
+def shapes_for(checked: Checked, model: str | None, length: int | None, given: Mapping[str, int]) -> dict[str, int]:
+    """The shapes of a model at a length, overruled by those that are given; ranks the cascade lacks are left out."""
+    if model is None:
+        if length is not None:
+            raise FusemaxError("a sequence length without a model", "add --model, or give --shape M=1024 P=1024")
+        return dict(given)
+    return {**load_workload(model).at(length, shape_names(checked)), **given}
+
+
+def analyzed(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    tiles: Mapping[str, int] | None = None,
+    buffer_bytes: int | None = None,
+    word_bits: int = 16,
+    arch: str | None = None,
+) -> Analysis:
+    """Load, check and analyze."""
+    from fusemax.analysis import analyze
+    from fusemax.syntax.arch import load_arch
+
+    cascade = load_cascade(name)
+    machine = None if arch is None else load_arch(arch)
+    checked = check(cascade, complete=False)
+    sizes = shapes_for(checked, model, length, shapes)
+    return analyze(checked, sizes, tiles=tiles, buffer_bytes=buffer_bytes, word_bits=word_bits, arch=machine)
+
+
+def executed(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    seed: int = 0,
+    against: str | None = None,
+    inputs: Path | None = None,
+) -> tuple[RunReport, dict[str, Array]]:
+    """Load, check and run on random or stored inputs; compare the outputs with those of a reference cascade."""
+    from fusemax.reference import execute, random_inputs
+    from fusemax.report.runs import RunReport, summarize
+
+    checked = check(load_cascade(name))
+    reference = None if against is None else check(load_cascade(against))
+    sizes = shapes_for(checked, model, length, shapes)
+    arrays: Mapping[str, Any] = _stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
+    start = time.perf_counter()
+    results = execute(checked, arrays, sizes)
+    seconds = time.perf_counter() - start
+    expected = {} if reference is None else _reference(checked, reference, arrays, sizes)
+    outputs = tuple(summarize(t.name, t.ranks, results[t.name], expected.get(t.name)) for t in checked.outputs)
+    lengths = dict(zip(_ranks(checked), _lengths(checked, arrays), strict=True))
+    report = RunReport(
+        checked.cascade.name, against, solve_shapes(checked, {**sizes, **lengths}), None if inputs else seed, seconds, outputs
+    )
+    return report, results
+
+
+def drawn(name: str, path: Path, rank: str | None) -> str:
+    """Load, check, analyze and draw; says over which rank the passes are shown."""
+    from fusemax.analysis import analyze
+    from fusemax.report.files import write_whole
+    from fusemax.report.graph import draw, picture_of
+
+    checked = check(load_cascade(name), complete=False)
+    picture = picture_of(checked, analyze(checked), rank)
+    write_whole(path, lambda temporary: draw(picture, temporary))
+    return picture.rank
+
+
+def _ranks(checked: Checked) -> list[str]:
+    return [rank for tensor in checked.inputs for rank in tensor.ranks]
+
+
+def _lengths(checked: Checked, arrays: Mapping[str, Any]) -> list[int]:
+    import numpy as np
+
+    return [length for tensor in checked.inputs for length in np.shape(arrays[tensor.name])]
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """The arrays of a `.npz` file."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        raise FusemaxError(f"no file '{path}'", "name a file that `numpy.savez` wrote") from None
+    except (OSError, ValueError, AttributeError, EOFError, KeyError) as error:
+        raise FusemaxError(f"'{path}' holds no arrays: {str(error).splitlines()[0]}", "write it with `numpy.savez`") from None
+
+
+def _reference(
+    checked: Checked, reference: Checked, arrays: Mapping[str, Any], sizes: Mapping[str, int]
+) -> dict[str, Array]:
+    """The outputs of the reference on the same inputs; it must have inputs and outputs in common with the cascade."""
+    from fusemax.reference import execute
+
+    missing = [tensor.name for tensor in reference.inputs if tensor.name not in arrays]
+    shared = [t.name for t in reference.outputs if t.name in {o.name for o in checked.outputs}]
+    if missing or not shared:
+        what = f"input {listed(missing)}" if missing else "an output of the same name"
+        raise FusemaxError(f"'{reference.cascade.name}' cannot be compared: '{checked.cascade.name}' has not {what}",
+                           "compare cascades with the same inputs and outputs")  # fmt: skip
+    known = set(shape_names(reference))
+    wanted = {tensor.name: arrays[tensor.name] for tensor in reference.inputs}
+    results = execute(reference, wanted, {rank: size for rank, size in sizes.items() if rank in known})
+    _same_shapes(checked, reference, shared)
+    return {name: results[name] for name in shared}
+
+
+def _same_shapes(checked: Checked, reference: Checked, names: Iterable[str]) -> None:
+    for name in names:
+        mine, other = checked.tensors[name], reference.tensors[name]
+        if len(mine.ranks) != len(other.ranks) or (mine.iterative is None) != (other.iterative is None):
+            message = f"'{name}' is {name}[{', '.join(mine.ranks)}] here and {name}[{', '.join(other.ranks)}] in the reference"
+            raise FusemaxError(message, "compare cascades with outputs of the same ranks")

@@ -1,0 +1,56 @@
+"""What is shipped: cascades, workloads and architectures, each with the first line of what it says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fusemax import resources
+from fusemax.syntax.arch import load_arch
+from fusemax.syntax.workload import load_workload
+from fusemax.tables import Table
+from fusemax.units import readable_bytes
+
+
+def _first_comment(name: str) -> str:
+    """The first comment line of a cascade file; cascades themselves need not be parsed for a list."""
+    for line in resources.path("cascades", name, ".cascade").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and line.strip("# "):
+            return line.strip("# ")
+    return ""
+
+
+def catalog_json() -> dict[str, Any]:
+    """The catalog as JSON data."""
+    return {
+        "cascades": {name: _first_comment(name) for name in resources.names("cascades", ".cascade")},
+        "workloads": {
+            name: {"title": load_workload(name).title, "shapes": dict(load_workload(name).shapes)}
+            for name in resources.names("cascades/workloads", ".yaml")
+        },
+        "architectures": {name: load_arch(name).source for name in resources.names("arch", ".yaml")},
+    }
+
+
+def catalog() -> tuple[Table, ...]:
+    """The catalog as tables."""
+    cascades = tuple((name, _first_comment(name)) for name in resources.names("cascades", ".cascade"))
+    workloads = tuple(map(_workload, resources.names("cascades/workloads", ".yaml")))
+    arches = tuple(map(_arch, resources.names("arch", ".yaml")))
+    return (
+        Table("Cascades (fusemax analyze NAME)", ("name", "what it is"), cascades),
+        Table("Workloads (--model NAME)", ("name", "what it is", "shapes"), workloads),
+        Table("Architectures (--arch NAME)", ("name", "units", "buffer", "DRAM"), arches),
+    )
+
+
+def _workload(name: str) -> tuple[str, str, str]:
+    workload = load_workload(name)
+    return name, workload.title, " ".join(f"{rank}={size}" for rank, size in workload.shapes.items())
+
+
+def _arch(name: str) -> tuple[str, str, str, str]:
+    arch = load_arch(name)
+    units = ", ".join(f"{unit.name} {' x '.join(str(size) for _, size in unit.axes)}" for unit in arch.units)
+    sizes = [memory.size_bytes for memory in arch.memories if memory.size_bytes is not None]
+    bandwidth = arch.outermost.bandwidth_bytes_s
+    return name, units, " + ".join(map(readable_bytes, sizes)), f"{readable_bytes(bandwidth or 0)}/s"

@@ -1,0 +1,114 @@
+"""What `fusemax run` found: the outputs of an execution, and how far they are from a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fusemax.tables import Table
+from fusemax.units import readable_number
+
+if TYPE_CHECKING:
+    from fusemax.reference import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output in a few numbers; `difference` is the largest to the reference, absolute."""
+
+    name: str
+    ranks: tuple[str, ...]
+    shape: tuple[int, ...]
+    least: float
+    mean: float
+    largest: float
+    not_finite: int
+    difference: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run: what ran, on which sizes, and its outputs. Prints itself as a table."""
+
+    cascade: str
+    against: str | None
+    sizes: Mapping[str, int]
+    seed: int | None
+    seconds: float
+    outputs: tuple[Output, ...]
+
+    @property
+    def difference(self) -> float | None:
+        """The largest difference of all outputs to the reference; infinite if one is NaN where the other is not."""
+        found = [output.difference for output in self.outputs if output.difference is not None]
+        return max(found) if found else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as JSON data; numbers that are not finite are null."""
+        return {
+            "cascade": self.cascade,
+            "against": self.against,
+            "shapes": dict(self.sizes),
+            "seed": self.seed,
+            "outputs": [
+                {
+                    "name": o.name,
+                    "ranks": list(o.ranks),
+                    "shape": list(o.shape),
+                    "min": _finite(o.least),
+                    "mean": _finite(o.mean),
+                    "max": _finite(o.largest),
+                    "not_finite": o.not_finite,
+                    "difference": _finite(o.difference),
+                }
+                for o in self.outputs
+            ],
+            "difference": _finite(self.difference),
+        }
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{rank}={size}" for rank, size in self.sizes.items())
+        inputs = "inputs from a file" if self.seed is None else f"random inputs, seed {self.seed}"
+        headers = ("output", "shape", "min", "mean", "max")
+        rows = tuple(
+            (f"{o.name}[{', '.join(o.ranks)}]", " x ".join(map(str, o.shape)) or "scalar", *map(_short, (o.least, o.mean, o.largest)))
+            for o in self.outputs
+        )
+        below = [f"{o.name} holds {readable_number(o.not_finite)} values that are not finite" for o in self.outputs if o.not_finite]
+        if self.difference is not None:
+            where = max(self.outputs, key=lambda o: -1.0 if o.difference is None else o.difference)
+            below.append(f"largest difference to {self.against}: {self.difference:.3g}, in {where.name}")
+        return Table(f"{self.cascade} on {sizes or 'scalars'}; {inputs}", headers, rows, tuple(below)).text()
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and abs(value) < float("inf") else None
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def summarize(name: str, ranks: tuple[str, ...], array: Array, reference: Array | None) -> Output:
+    """An output array in a few numbers; values that are not finite are counted and left out of them."""
+    import numpy as np
+
+    finite = array[np.isfinite(array)]
+    numbers = (float(finite.min()), float(finite.mean()), float(finite.max())) if finite.size else (float("nan"),) * 3
+    difference = None if reference is None else largest_difference(array, reference)
+    return Output(name, ranks, array.shape, *numbers, int(array.size - finite.size), difference)
+
+
+def largest_difference(a: Array, b: Array) -> float:
+    """The largest absolute difference; equal infinities and NaN at the same place differ by nothing.
+
+    >>> import numpy as np
+    >>> largest_difference(np.array([1.0, np.inf]), np.array([1.5, np.inf]))
+    0.5
+    """
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):
+        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+    return float(np.where(np.isnan(apart), np.inf, apart).max(initial=0.0))

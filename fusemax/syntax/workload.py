@@ -1,0 +1,61 @@
+"""Workload files: YAML -> `Workload`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fusemax.errors import FusemaxError, Source, did_you_mean, in_order
+from fusemax.ir.workload import Workload
+from fusemax.syntax.files import find, read_text
+from fusemax.syntax.schema import SchemaReader, text_value
+from fusemax.syntax.yamls import Node, Scalar, Sequence_, read_yaml
+
+
+def load_workload(name: str | Path) -> Workload:
+    """Read a workload file, or the shipped workload of that name.
+
+    Raises `FusemaxError` with every mistake of the file.
+
+    >>> load_workload("bert").shapes["E"]
+    64
+    """
+    path = find(str(name), "cascades/workloads", ".yaml")
+    return parse_workload(read_text(path), str(name) if Path(name) == path else path.name)
+
+
+def parse_workload(text: str, name: str = "<workload>") -> Workload:
+    """Parse the text of a workload file; `name` is what errors call it."""
+    reader = _Reader()
+    workload = reader.workload(read_yaml(Source(name, text)))
+    if reader.problems:
+        raise FusemaxError(in_order(reader.problems))
+    return workload
+
+
+class _Reader(SchemaReader):
+    """Reads the nodes of a workload file."""
+
+    def workload(self, node: Node) -> Workload:
+        """The whole file."""
+        keys = self.keys(node, "a workload", ("name", "title", "source", "sequence", "shapes"))
+        shapes = {rank: self.integer(size, f"the size of '{rank}'") for rank, size in self.entries(keys.get("shapes"), "rank")}
+        return Workload(
+            self.value(keys, "name", text_value, ""),
+            self.value(keys, "title", text_value, ""),
+            self.value(keys, "source", text_value, ""),
+            self.sequence(keys.get("sequence"), shapes),
+            shapes,
+        )
+
+    def sequence(self, node: Node | None, shapes: dict[str, int]) -> tuple[str, ...]:
+        """The ranks that grow with the sequence."""
+        if node is None:
+            return ()
+        if not isinstance(node, Sequence_):
+            self.refuse("`sequence` is not a list", node.span, "write `sequence: [M, P]`")
+            return ()
+        found = [(item.value, item) for item in node.items if isinstance(item, Scalar)]
+        for rank, item in found:
+            if rank not in shapes:
+                self.refuse(f"`sequence` names '{rank}', which has no shape", item.span, did_you_mean(rank, shapes) or "give it one")
+        return tuple(rank for rank, _ in found)
