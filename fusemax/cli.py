@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,6 +16,7 @@ from fusemax import __version__, resources
 from fusemax.errors import FusemaxError, Problem
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130
+Kind = click.ParamType[Any] if TYPE_CHECKING else click.ParamType  # generic for type checkers alone in older releases
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def _lower(message: str) -> str:
 # ------------------------------------------------------------------------------------------------------ kinds of values
 
 
-class NamedFile(click.ParamType):
+class NamedFile(Kind):
     """A path, or the name of a shipped file; completes to both."""
 
     def __init__(self, kind: str, suffix: str) -> None:
@@ -74,15 +75,13 @@ class NamedFile(click.ParamType):
         return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
 
 
-class Sizes(click.ParamType):
+class Sizes(Kind):
     """`M=65536`, or several with commas or blanks between; sizes may end in K, M or G for powers of 1024."""
 
     name = "rank=size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
         """The sizes by rank."""
-        if isinstance(value, dict):
-            return value
         sizes: dict[str, int] = {}
         for part in re.split(r"[,\s]+", value.strip()):
             rank, equals, size = part.partition("=")
@@ -94,14 +93,14 @@ class Sizes(click.ParamType):
         return sizes
 
 
-class Length(click.ParamType):
+class Length(Kind):
     """A sequence length: `1024`, `1K`, `256K`, `1M`."""
 
     name = "length"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The length."""
-        return value if isinstance(value, int) else size_of(value, "length")
+        return size_of(str(value), "length")
 
 
 def size_of(text: str, what: str) -> int:

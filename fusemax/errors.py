@@ -6,6 +6,7 @@ each with a fact, a place and, where we can, what to do about it.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from difflib import get_close_matches
 from functools import cached_property
 
 EXCERPT_WIDTH = 110
+MOST_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0] + [i + 1 for i, char in enumerate(self.text) if char == "\n"]
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column, both from 1, of a character offset."""
@@ -60,17 +62,22 @@ class Span:
         return self.source.text[self.start : self.end]
 
     def excerpt(self) -> str:
-        """The first line of the span with carets under it; long lines are cut around the place."""
+        """The first line of the span with carets under it; long lines are cut around the place.
+
+        >>> print(Span(Source("a.cascade", "  Z[m] = A[m"), 10, 11).excerpt())
+          Z[m] = A[m
+                  ^
+        """
         number, column = self.source.position(self.start)
-        line = "".join(char if char.isprintable() else " " for char in self.source.line(number))
-        begin = column - 1
-        length = max(1, min(self.end - self.start, len(line) - begin))
-        first = max(0, min(begin - EXCERPT_WIDTH // 3, len(line) - EXCERPT_WIDTH)) if len(line) > EXCERPT_WIDTH else 0
-        shown = line[first : first + EXCERPT_WIDTH]
-        indent = len(shown) - len(shown.lstrip(" "))
-        carets = max(1, min(length, len(shown) - (begin - first)))
-        caret_line = " " * max(0, begin - first - indent) + "^" * carets
-        return f"  {'...' if first else ''}{shown[indent:].rstrip()}\n  {'   ' if first else ''}{caret_line}"
+        line = self.source.line(number).rstrip()
+        indent = len(line) - len(line.lstrip())
+        begin = min(column - 1, len(line))
+        first = max(min(indent, begin), min(begin - EXCERPT_WIDTH // 3, len(line) - EXCERPT_WIDTH))
+        last = first + EXCERPT_WIDTH
+        before, after = "..." * (first > indent), "..." * (len(line) > last)
+        shown = "".join(char if char.isprintable() else " " for char in line[first:last])
+        carets = max(1, min(self.end - self.start, len(shown) - (begin - first)))
+        return f"  {before}{shown}{after}\n  {' ' * (len(before) + begin - first)}{'^' * carets}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class Problem:
 
 
 class FusemaxError(Exception):
-    """What a user can mend; `problems` holds every mistake that was found.
+    """What a user can mend; `problems` holds every mistake that was found, and the text shows the first of many.
 
     >>> raise FusemaxError([Problem("no such file")])
     Traceback (most recent call last):
@@ -104,16 +111,25 @@ class FusemaxError(Exception):
     def __init__(self, problems: Iterable[Problem] | str, hint: str | None = None) -> None:
         self.problems = (Problem(problems, hint=hint),) if isinstance(problems, str) else tuple(problems)
         assert self.problems, "an error without a problem"
-        super().__init__("\n".join(map(str, self.problems)))
+        hidden = len(self.problems) - MOST_SHOWN
+        shown = [*map(str, self.problems[:MOST_SHOWN]), *([f"... and {hidden:,} more problems"] if hidden > 0 else [])]
+        super().__init__("\n".join(shown))
 
     def __reduce__(self) -> tuple[Callable[..., FusemaxError], tuple[tuple[Problem, ...]]]:
         return FusemaxError, (self.problems,)
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """The problems without repetition, in the order of their places."""
-    unique = {(p.span.start if p.span else -1, p.message): p for p in problems}
-    return tuple(unique[key] for key in sorted(unique, key=lambda key: key[0]))
+    """The problems without repetition: first those without a place, then by place, each source by itself."""
+    unique: dict[object, Problem] = {}
+    for problem in problems:
+        unique.setdefault((problem.message, problem.span), problem)
+    sources = {id(p.span.source): i for i, p in reversed([*enumerate(unique.values())]) if p.span}
+
+    def place(problem: Problem) -> tuple[int, int]:
+        return (sources[id(problem.span.source)], problem.span.start) if problem.span else (-1, 0)
+
+    return tuple(sorted(unique.values(), key=place))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.affine import Affine
 from fusemax.ir.cascade import Cascade
-from fusemax.ir.checked import Checked, CheckedEinsum, Constraint, Loop, Relation, Tensor, Use
+from fusemax.ir.checked import Checked, CheckedEinsum, Loop, Relation, Tensor, Use
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, rank_of
 from fusemax.ir.operators import REDUCERS
 from fusemax.validate import check, solve_shapes
@@ -27,7 +27,6 @@ Ranges = Mapping[str, tuple[int, int]]
 MOST_BYTES = 8 * 2**30
 MOST_AXES = 32  # of an array, in NumPy before 2.0
 MOST_POINTS = 2**23  # of an iteration space, at a time
-_erf = np.frompyfunc(math.erf, 1, 1)
 
 
 def _sigmoid(x: Array) -> Any:
@@ -35,7 +34,7 @@ def _sigmoid(x: Array) -> Any:
 
 
 def _gelu(x: Array) -> Any:
-    return 0.5 * x * (1 + np.asarray(_erf(x / math.sqrt(2)), dtype=np.float64))
+    return 0.5 * x * (1 + np.asarray(np.frompyfunc(math.erf, 1, 1)(x / math.sqrt(2)), dtype=np.float64))
 
 
 def _take(a: Array, b: Array, which: Array) -> Any:
@@ -53,6 +52,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 UFUNCS: dict[str, np.ufunc] = {
     "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum,
     "and": np.logical_and, "or": np.logical_or,
+}  # fmt: skip
+RELATIONS: dict[Relation, np.ufunc] = {
+    Relation.NOT_NEGATIVE: np.greater_equal, Relation.ZERO: np.equal, Relation.NOT_ZERO: np.not_equal,
 }  # fmt: skip
 
 
@@ -99,9 +101,6 @@ def random_inputs(checked: Checked, sizes: Mapping[str, int], seed: int = 0) -> 
     return {tensor.name: generator.standard_normal(_extents(tensor, sizes)) for tensor in checked.inputs}
 
 
-# -------------------------------------------------------------------------------------------------------------- inputs
-
-
 def _arrays(checked: Checked, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """The inputs as float64 arrays of the declared number of axes, none of them the caller's own."""
     known = [tensor.name for tensor in checked.inputs]
@@ -112,11 +111,8 @@ def _arrays(checked: Checked, inputs: Mapping[str, ArrayLike]) -> dict[str, Arra
             problems.append(Problem(f"this cascade has no input '{name}'", None, near))
     arrays: dict[str, Array] = {}
     for tensor in checked.inputs:
-        if tensor.name not in inputs:
-            problems.append(Problem(f"no array for input {_signature(tensor)}", tensor.span, "pass it in `inputs`"))
-            continue
         try:
-            arrays[tensor.name] = _array(tensor, inputs[tensor.name])
+            arrays[tensor.name] = _array(tensor, inputs)
         except FusemaxError as error:
             problems.extend(error.problems)
     if problems:
@@ -128,9 +124,11 @@ def _signature(tensor: Tensor) -> str:
     return f"'{tensor.name}[{', '.join(tensor.ranks)}]'"
 
 
-def _array(tensor: Tensor, value: ArrayLike) -> Array:
+def _array(tensor: Tensor, inputs: Mapping[str, ArrayLike]) -> Array:
+    if tensor.name not in inputs:
+        raise FusemaxError([Problem(f"no array for input {_signature(tensor)}", tensor.span, "pass it in `inputs`")])
     try:
-        array = np.asarray(value)
+        array = np.asarray(inputs[tensor.name])
     except ValueError:
         raise FusemaxError(f"input {_signature(tensor)} is ragged", "pass an array, or lists of equal length") from None
     if array.dtype.kind not in "biuf":
@@ -185,11 +183,8 @@ def _extents(tensor: Tensor, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(sizes[rank] + (axis == tensor.iterative) for axis, rank in enumerate(tensor.ranks))
 
 
-# --------------------------------------------------------------------------------------------------- iteration spaces
-
-
 class _Space:
-    """A box of an Einsum's iteration space: one axis a variable, kept ones first; `mask` is where its filters hold."""
+    """A box of an Einsum's iteration space: one axis a variable, kept ones first."""
 
     def __init__(self, einsum: CheckedEinsum, ranges: Ranges, sizes: Mapping[str, int]) -> None:
         self.einsum, self.ranges, self.sizes = einsum, ranges, sizes
@@ -199,42 +194,35 @@ class _Space:
             v: np.arange(*ranges[v]).reshape([-1 if axis == other else 1 for other in self.axis.values()])
             for v, axis in self.axis.items()
         }
-        self.mask = reduce(np.logical_and, map(self.holds, einsum.constraints)) if einsum.constraints else None
+
+    @cached_property
+    def mask(self) -> Any:
+        """Where the filters hold, with all axes; None without filters."""
+        holds = [RELATIONS[c.relation](self.coordinates(c.form), 0) for c in self.einsum.constraints]
+        return reduce(np.logical_and, holds) if holds else None
 
     def coordinates(self, form: Affine) -> NDArray[np.int64]:
         """The values of an affine form, with all axes."""
         values = np.asarray(form.evaluate(self.sizes, self.at), np.int64)
         return values.reshape(values.shape or [1] * len(self.shape))
 
-    def holds(self, constraint: Constraint) -> NDArray[np.bool_]:
-        """Where a filter holds."""
-        form = self.coordinates(constraint.form)
-        match constraint.relation:
-            case Relation.NOT_NEGATIVE:
-                return form >= 0
-            case Relation.ZERO:
-                return form == 0
-            case Relation.NOT_ZERO:
-                return form != 0
-
-    def gathered(self, use: Use, array: Array) -> Array:
+    def gathered(self, use: Use, array: Array) -> Any:
         """The elements of an array that an access reads, with all axes."""
-        where = self.where(use, array.shape, "read")
-        if not all(isinstance(places, slice) for places in where):
-            return array[where]
-        axes = [self.axis[index.variable or index.step or ""] for index in use.indices]
-        part = array[where].transpose(np.argsort(axes))
-        return part.reshape([self.shape[axis] if axis in axes else 1 for axis in self.axis.values()])
+        box = self.box(use, array.shape)
+        if box is None:
+            return array[self.places(use, array.shape, "read")]
+        part = array[tuple(box.values())].transpose(np.argsort([self.axis[v] for v in box]))
+        return part.reshape([length if v in box else 1 for v, length in zip(self.axis, self.shape, strict=True)])
 
-    def where(self, use: Use, extents: tuple[int, ...], done: str) -> tuple[Any, ...]:
-        """The elements that an access names: a box of the array if it can be one, else each place's coordinates."""
-        variables = [index.variable or index.step or "" for index in use.indices]
-        ranges = [self.ranges.get(v, (0, 0)) for v in variables]
-        steps = [int(index.variable is None) for index in use.indices]
-        box = tuple(slice(low + step, high + step) for (low, high), step in zip(ranges, steps, strict=True))
-        inside = all(part.stop <= length for part, length in zip(box, extents, strict=True))
-        whole = inside and "" not in variables and len(set(variables)) == len(variables)
-        return box if whole else self.places(use, extents, done)
+    def box(self, use: Use, extents: tuple[int, ...]) -> dict[str, slice] | None:
+        """What an access names, by variable, if it is a box of the array: distinct variables `v` or steps `v+1`."""
+        box: dict[str, slice] = {}
+        for index, extent in zip(use.indices, extents, strict=True):
+            variable, step = index.variable or index.step, int(index.variable is None)
+            if variable is None or variable in box or self.ranges[variable][1] + step > extent:
+                return None
+            box[variable] = slice(self.ranges[variable][0] + step, self.ranges[variable][1] + step)
+        return box
 
     def places(self, use: Use, extents: tuple[int, ...], done: str) -> tuple[NDArray[np.int64], ...]:
         """The coordinates of an access at each of its places; those that no filter excludes lie in the ranks."""
@@ -251,11 +239,17 @@ class _Space:
                 places[axis] = np.clip(places[axis], 0, length - 1)
         return tuple(places)
 
+    def written_places(self, extents: tuple[int, ...]) -> tuple[Any, ...]:
+        """What the target names of its array, over the kept variables."""
+        box = self.box(self.einsum.target, extents)
+        if box is not None:
+            return tuple(box.values())
+        return tuple(map(self.without_reduced, self.places(self.einsum.target, extents, "written")))
+
     def written(self) -> Any:
         """The points over the kept variables at which some point of the reduction passes the filters."""
-        return (
-            True if self.mask is None else np.any(self.mask, axis=tuple(range(len(self.einsum.kept), self.mask.ndim)))
-        )
+        reduced = tuple(range(len(self.einsum.kept), len(self.shape)))
+        return True if self.mask is None else np.any(self.mask, axis=reduced)
 
     def without_reduced(self, array: Any) -> Any:
         """An array that is 1 long along the reduced variables, without these axes."""
@@ -269,9 +263,6 @@ class _Space:
         low, high = self.ranges[longest]
         cuts = ((low, (low + high) // 2), ((low + high) // 2, high))
         return tuple(_Space(self.einsum, {**self.ranges, longest: cut}, self.sizes) for cut in cuts)
-
-
-# ----------------------------------------------------------------------------------------------------------------- run
 
 
 class _Run:
@@ -295,8 +286,8 @@ class _Run:
                 case Loop(variable, body):
                     for step in range(self.sizes[rank_of(variable)]):
                         self.run(body, {**fixed, variable: (step, step + 1)})
-                case CheckedEinsum() if (variable := _keeps_old(node)) and variable not in fixed:
-                    self.run((Loop(variable, (node,)),), fixed)
+                case CheckedEinsum() if (along := _keeps_old(node)) and along not in fixed:
+                    self.run((Loop(along, (node,)),), fixed)
                 case CheckedEinsum():
                     ranges = {v: fixed.get(v, (0, self.sizes[rank_of(v)])) for v in node.variables}
                     space = _Space(node, ranges, self.sizes)
@@ -323,8 +314,7 @@ class _Run:
         if not halves:
             array = self.arrays[space.einsum.name]
             values, written = self.reduced(space)
-            where = space.where(space.einsum.target, array.shape, "written")
-            at = tuple(p if isinstance(p, slice) else space.without_reduced(p) for p in where)
+            at = space.written_places(array.shape)
             array[at] = values if written is True else np.where(written, values, array[at])
 
     def reduced(self, space: _Space) -> tuple[Any, Any]:
@@ -345,16 +335,14 @@ class _Run:
         operands = [self.value(factor, self.names(space), space) for factor in factors]
         if space.mask is not None:
             operands.append(space.mask.astype(np.float64))
-        axes = [[axis for axis, length in enumerate(operand.shape) if length > 1] for operand in operands]
-        ranging = sorted({axis for of_one in axes for axis in of_one})
-        kept = len(space.einsum.kept)
-        if any(axis not in ranging for axis, length in enumerate(space.shape[kept:], kept) if length > 1):
+        terms: list[Any] = []
+        for operand in operands:
+            terms += [np.squeeze(operand), [axis for axis, length in enumerate(operand.shape) if length > 1]]
+        ranging = {axis for axes in terms[1::2] for axis in axes}
+        kept, long = len(space.einsum.kept), {axis for axis, length in enumerate(space.shape) if length > 1}
+        if any(axis >= kept for axis in long - ranging) or not all(np.isfinite(operand).all() for operand in operands):
             return None
-        if not all(np.isfinite(operand).all() for operand in operands):
-            return None
-        squeezed = [operand.reshape([operand.shape[axis] for axis in a]) for operand, a in zip(operands, axes)]
-        interleaved = (each for pair in zip(squeezed, axes, strict=True) for each in pair)
-        result = np.einsum(*interleaved, [axis for axis in ranging if axis < kept], optimize=True)
+        result = np.einsum(*terms, sorted(axis for axis in ranging if axis < kept), optimize=True)
         shape = [length if axis in ranging else 1 for axis, length in enumerate(space.shape[:kept])]
         return result.reshape(shape) if np.isfinite(result).all() else None
 

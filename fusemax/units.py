@@ -38,8 +38,7 @@ def quantity(text: str, unit: str, what: str) -> float:
     if len(text) > LONGEST or not _QUANTITY.fullmatch(text):
         raise FusemaxError(f"{what} '{text[:LONGEST]}' is not a number with a unit", f"write it like `{example}`")
     try:
-        parsed = _registry().Quantity(text)
-        value = float(parsed.to(unit).magnitude)
+        value = float(_registry().Quantity(text).to(unit).magnitude)
     except pint.DimensionalityError:
         raise FusemaxError(f"{what} '{text}' has the wrong unit", f"write it like `{example}`") from None
     except (pint.PintError, AttributeError, ValueError, TypeError, OverflowError, ZeroDivisionError):

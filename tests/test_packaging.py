@@ -74,7 +74,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_sdist_has_everything_that_make_needs(unpacked: Path) -> None:
     """Who has only the source archive has the package, its data, its tests and its commands."""
-    wanted = files("fusemax", *DATA, "examples", "tests", "benchmarks")
+    wanted = files("fusemax", *DATA, "docs", "examples", "tests", "benchmarks")
     wanted |= {"Makefile", "pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"}
     present = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert present - {"PKG-INFO", ".gitignore"} == wanted

@@ -283,4 +283,4 @@ def _back_points(start: Box, end: Box) -> list[Point]:
 
 def _draw_barrier(axes: Axes, barrier: Barrier, left: float, right: float) -> None:
     axes.plot([left, right], [barrier.y, barrier.y], color="#b03030", linestyle=(0, (6, 3)), linewidth=1.4, zorder=1)
-    axes.text(right - 0.1, barrier.y + 0.05, barrier.text, ha="right", va="bottom", fontsize=8, color="#b03030", zorder=5)
+    axes.text(left + 0.15, barrier.y + 0.05, barrier.text, ha="left", va="bottom", fontsize=8, color="#b03030", zorder=5)
