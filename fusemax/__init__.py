@@ -11,8 +11,14 @@ if TYPE_CHECKING:
     from fusemax.errors import FusemaxError as FusemaxError
     from fusemax.ir.cascade import Cascade as Cascade
     from fusemax.ir.checked import Checked as Checked
+    from fusemax.model import Estimate as Estimate
+    from fusemax.model import evaluate as evaluate
+    from fusemax.model.compare import Comparison as Comparison
+    from fusemax.model.compare import compare as compare
     from fusemax.reference import execute as execute
+    from fusemax.syntax.arch import load_arch as load_arch
     from fusemax.syntax.files import load_cascade as load_cascade
+    from fusemax.syntax.mapping import load_mapping as load_mapping
     from fusemax.syntax.parser import parse as parse
     from fusemax.validate import check as check
 
@@ -20,10 +26,16 @@ _HOMES = {
     "Analysis": "fusemax.analysis",
     "Cascade": "fusemax.ir.cascade",
     "Checked": "fusemax.ir.checked",
+    "Comparison": "fusemax.model.compare",
+    "Estimate": "fusemax.model",
     "FusemaxError": "fusemax.errors",
     "analyze": "fusemax.analysis",
     "check": "fusemax.validate",
+    "compare": "fusemax.model.compare",
+    "evaluate": "fusemax.model",
     "execute": "fusemax.reference",
+    "load_arch": "fusemax.syntax.arch",
+    "load_mapping": "fusemax.syntax.mapping",
     "load_cascade": "fusemax.syntax.files",
     "parse": "fusemax.syntax.parser",
 }

@@ -230,7 +230,7 @@ def analyze_command(
 
     Counts are symbolic in the rank shapes, and numbers where --shape or --model give them.
     """
-    from fusemax.analysis.text import explain as explained
+    from fusemax.analysis.explain import explain as explained
     from fusemax.pipeline import analyzed
     from fusemax.units import bits_of, bytes_of
 

@@ -153,13 +153,13 @@ def _sizes_of(checked: Checked, arrays: Mapping[str, Array], given: Mapping[str,
     for name, array in arrays.items():
         for axis, (rank, length) in enumerate(zip(checked.tensors[name].ranks, array.shape, strict=True)):
             here = f"axis {axis} of '{name}'"
-            size = sizes.setdefault(rank, length)
             if length == 0:
                 problems.append(Problem(f"{here} (rank '{rank}') is empty", None, "pass at least one element"))
-            elif size != length and hasattr(size, "__index__"):
-                message = f"two sizes for rank '{rank}': {size} from {told[rank]}, {length} from {here}"
+                continue
+            size, source = sizes.setdefault(rank, length), told.setdefault(rank, here)
+            if size != length and hasattr(size, "__index__"):
+                message = f"two sizes for rank '{rank}': {size} from {source}, {length} from {here}"
                 problems.append(Problem(message, None, "pass arrays that agree"))
-            told.setdefault(rank, here)
     if problems:
         raise FusemaxError(problems)
     return sizes
@@ -328,7 +328,7 @@ class _Run:
         return self.mapped_and_reduced(space) if values is None else (values, space.written())
 
     def contracted(self, space: _Space) -> Any:
-        """A sum of products by `np.einsum`; None if it is something else, or not all finite (0 * inf is not 0)."""
+        """A sum of products by `np.einsum`; None if it is something else, or not finite (for a mask, 0 * inf is 0)."""
         factors = tuple(_factors(space.einsum.expr))
         if len(factors) == 1 or {reduction.reducer for reduction in space.einsum.reductions} != {"add"}:
             return None
@@ -340,7 +340,7 @@ class _Run:
             terms += [np.squeeze(operand), [axis for axis, length in enumerate(operand.shape) if length > 1]]
         ranging = {axis for axes in terms[1::2] for axis in axes}
         kept, long = len(space.einsum.kept), {axis for axis, length in enumerate(space.shape) if length > 1}
-        if any(axis >= kept for axis in long - ranging) or not all(np.isfinite(operand).all() for operand in operands):
+        if any(axis >= kept for axis in long - ranging):
             return None
         result = np.einsum(*terms, sorted(axis for axis in ranging if axis < kept), optimize=True)
         shape = [length if axis in ranging else 1 for axis, length in enumerate(space.shape[:kept])]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import cache
+from math import ceil
 from typing import TYPE_CHECKING
 
 from fusemax.errors import FusemaxError
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
     import pint
 
 LONGEST = 60
-_QUANTITY = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*[A-Za-zµ%][\w/ *^µ-]*")
+_UNIT = r"[A-Za-zµ]+(\^-?\d)?"
+_QUANTITY = re.compile(rf"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*{_UNIT}(\s*[/*]\s*{_UNIT})*\s*")
 
 
 @cache
@@ -72,6 +75,15 @@ def _whole(value: float, text: str, what: str, unit: str) -> int:
     return int(value)
 
 
+def bytes_of_words(words: Fraction | int, word_bits: int) -> int:
+    """The bytes that hold so many words, rounded up.
+
+    >>> bytes_of_words(3, 16), bytes_of_words(3, 4)
+    (6, 2)
+    """
+    return ceil(Fraction(words) * word_bits / 8)
+
+
 def readable_bytes(count: float) -> str:
     """Bytes as a person reads them.
 
@@ -79,10 +91,10 @@ def readable_bytes(count: float) -> str:
     ('16 MiB', '1000 B')
     """
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024 or unit == "TiB":
+        if count < 1024:
             return f"{count:.4g} {unit}"
         count /= 1024
-    raise AssertionError
+    return f"{count:.4g} PiB"
 
 
 def readable_number(count: float) -> str:
@@ -92,3 +104,15 @@ def readable_number(count: float) -> str:
     ('65,536', '1.0308e+11')
     """
     return f"{count:,.0f}" if count == int(count) and abs(count) < 10**7 else f"{count:.5g}"
+
+
+def readable_seconds(seconds: float) -> str:
+    """A time as a person reads it, to four digits.
+
+    >>> readable_seconds(0.0178482), readable_seconds(2.5e-9), readable_seconds(90.0)
+    ('17.85 ms', '2.5 ns', '90 s')
+    """
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 0.9999 or seconds == 0:
+            return f"{seconds * factor:.4g} {unit}"
+    return f"{seconds * 1e9:.4g} ns"

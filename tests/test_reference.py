@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fusemax import FusemaxError, check, execute, load_cascade, parse, reference
 from fusemax.ir.cascade import Cascade
@@ -126,7 +126,7 @@ CASES: dict[str, tuple[str, dict[str, int]]] = {
     "reduced index values": ("Z = A[m] * m * M", {"M": 4}),
     "parameters": ("param x = 1 / sqrt(M)\nparam y = x ^ 2 + M\nZ[m] = A[m] * x + y", {"M": 4}),
     "operators": (
-        "param x = 3\nop f(a, b) = where(a > b, a - x, b * a)\nop g(a) = f(a, a + 1) / 2\nZ[m] = g(A[m]) * f(A[m], B[m])",
+        "param x = 3\nop f(a, b) = where(a > b, a - x, b * a)\nop g(a) = f(a, a + 1)\nZ[m] = g(A[m]) * f(A[m], B[m])",
         {"M": 5},
     ),
     "an operator that ignores an operand": ("op f(a, b) = a\nZ[m] = 2 * f(A[m], B[k])", {"K": 3, "M": 2}),
@@ -134,11 +134,13 @@ CASES: dict[str, tuple[str, dict[str, int]]] = {
     "take": ("Z[m] = take(A[m], B[m], 0) + 10 * take(A[m], B[m], 1)", {"M": 9}),
     "powers": ("Z[m] = A[m]^2^B[m] - (-A[m])^3 - A[m]^-1", {"M": 9}),
     "comparisons": (
-        "Z[m] = (A[m] < B[m]) + 2*(A[m] <= B[m]) + 4*(A[m] > B[m]) + 8*(A[m] >= B[m]) + 16*(A[m] == B[m]) + 32*(A[m] != B[m])",
+        "Y[m] = (A[m] < B[m]) + 2*(A[m] <= B[m]) + 4*(A[m] > B[m])\n"
+        "Z[m] = (A[m] >= B[m]) + 2*(A[m] == B[m]) + 4*(A[m] != B[m])",
         {"M": 20},
     ),
     "functions": (
-        "Z[m] = exp(A[m]) + tanh(A[m]) + sigmoid(A[m]) + relu(A[m]) + silu(A[m]) + gelu(A[m]) + floor(A[m]) + abs(A[m])",
+        "Y[m] = exp(A[m]) + tanh(A[m]) + relu(A[m]) + floor(A[m])\n"
+        "Z[m] = sigmoid(A[m]) + silu(A[m]) + gelu(A[m]) + abs(A[m])",
         {"M": 20},
     ),
     "roots and logarithms": ("Y[m] = log(A[m])\nX[m] = sqrt(A[m])\nZ[m] = rsqrt(A[m])", {"M": 20}),
@@ -171,7 +173,8 @@ ITERATIONS: dict[str, tuple[str, dict[str, int]]] = {
         {"I": 4, "J": 3, "K": 2},
     ),
     "a step of the diagonal": (
-        "input A[I, J]\ntensor S[I, J, J]\nS[0, j, J: k] = 10*j + k\nS[i+1, j, j] = S[i, j, j] + A[i, j]\nZ = S[I, j, J: k]",
+        "input A[I, J]\ntensor S[I, J, J]\n"
+        "S[0, j, J: k] = 10*j + k\nS[i+1, j, j] = S[i, j, j] + A[i, j]\nZ = S[I, j, J: k]",
         {"I": 3, "J": 3, "K": 3},
     ),
     "an inner iteration": (
@@ -179,7 +182,8 @@ ITERATIONS: dict[str, tuple[str, dict[str, int]]] = {
         {"I": 3, "J": 4},
     ),
     "a filtered inner iteration": (
-        "input A[I, J]\nS[0] = 1\nT[i, 0] = S[i]\nT[i, j+1: j != i] = T[i, j] + A[i, j]\nS[i+1] = T[i, J] - 1\nZ = S[I]",
+        "input A[I, J]\nS[0] = 1\nT[i, 0] = S[i]\n"
+        "T[i, j+1: j != i] = T[i, j] + A[i, j]\nS[i+1] = T[i, J] - 1\nZ = S[I]",
         {"I": 3, "J": 4},
     ),
     "a filtered inner iteration without a way back": (
@@ -195,7 +199,8 @@ ITERATIONS: dict[str, tuple[str, dict[str, int]]] = {
         {"I": 3},
     ),
     "an iteration over a split": (
-        "input A[M]\nshape M1 = M / M0\nS[0] = 0\nL[m1] = A[m1*M0 + m0] :: reduce[m0] max\nS[m1+1] = max(S[m1], L[m1])\nZ = S[M1]",
+        "input A[M]\nshape M1 = M / M0\nS[0] = 0\nL[m1] = A[m1*M0 + m0] :: reduce[m0] max\n"
+        "S[m1+1] = max(S[m1], L[m1])\nZ = S[M1]",
         {"M": 6, "M1": 3, "M0": 2},
     ),
     "one element of the start": (
@@ -254,22 +259,21 @@ def test_generated_cascades(generated: Generated) -> None:
 
 def test_overflow_between_factors() -> None:
     """A sum of products is that of the definition even where another order of the factors would overflow."""
-    big = np.array([1e200, 1e200])
-    result = execute(parse("Z = A[k] * B[k] * C[m]"), {"A": big, "B": [0.0, 1e-200], "C": [1e200, 1e-200]})
-    assert result["Z"] == pytest.approx(1e200)
+    inputs: dict[str, ArrayLike] = {"A": [1e200, 1.0], "B": [1e-200, 1.0], "C": [[1e200, 1.0], [1.0, 1.0]]}
+    assert execute(parse("Z = A[k] * B[m] * C[k, m]"), inputs)["Z"] == pytest.approx(2e200)
 
 
 def test_inputs_of_any_real_type() -> None:
     """Lists, integers, Booleans, single precision and arrays that are not contiguous are all computed in float64."""
     cascade = parse("input A[I], B[I], C[I], D[I], X\nZ[i] = A[i] + B[i] + C[i] + D[i] + X")
-    inputs: dict[str, Any] = {
+    inputs: dict[str, ArrayLike] = {
         "A": [1, 2.5],
         "B": np.array([True, False]),
-        "C": np.float32([0.5, 0.25]),
+        "C": np.array([0.5, 0.25], dtype=np.float32),
         "D": np.arange(4, dtype=np.uint8)[::2],
         "X": 10,
     }
-    (result,) = execute(cascade, inputs).values()
+    result = execute(cascade, inputs)["Z"]
     assert result.dtype == np.float64
     np.testing.assert_array_equal(result, [12.5, 14.75])
 
@@ -278,7 +282,9 @@ def test_the_callers_arrays_are_left_alone() -> None:
     """No input is modified, no result shares memory with one, and read-only inputs are fine."""
     array = np.arange(4.0)
     array.setflags(write=False)
-    results = execute(parse("input A[I]\nS[0] = 0\nS[i+1] = S[i] + A[i]\nZ[i] = A[i]"), {"A": array}, intermediates=True)
+    results = execute(
+        parse("input A[I]\nS[0] = 0\nS[i+1] = S[i] + A[i]\nZ[i] = A[i]"), {"A": array}, intermediates=True
+    )
     assert list(results) == ["A", "S", "Z"]
     for result in results.values():
         result += 1
@@ -293,7 +299,7 @@ def test_outputs_only_unless_asked() -> None:
 
 def test_no_warnings() -> None:
     """Division by zero, overflow and undefined functions give infinities and NaN in silence."""
-    text = "Y[i] = A[i] / 0 + log(A[i] - 1e9) * exp(1000 * A[i]) + gelu(A[i] / 0) + (-A[i])^0.5\nparam x = 1 / 0\nZ = Y[i] * x"
+    text = "param x = 1 / 0\nY[i] = A[i] / 0 + log(-1 - A[i]) * exp(1000 * A[i]) + gelu(x * A[i])\nZ = Y[i] * x"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = execute(parse(text), {"A": np.array([0.0, 1.0, np.inf], dtype=np.longdouble) * np.longdouble("1e400")})
@@ -308,3 +314,186 @@ def test_random_inputs() -> None:
     np.testing.assert_array_equal(first["A"], again["A"])
     assert not np.array_equal(first["A"], other["A"])
     assert execute(checked, first)["Z"].shape == (2,)
+
+
+MATMUL = "input A[K, M], B[K]\nZ[m] = A[k, m] * B[k]"
+SPLIT = "shape M0 = 4, M1 = M / M0\ninput A[M]\nZ[m1] = A[m1*M0 + m0]"
+ONE = [[1.0]]
+REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
+    "missing": (
+        MATMUL, {"A": ONE}, {},
+        "<cascade>:1:16: no array for input 'B[K]'\n  input A[K, M], B[K]\n                 ^^^^\n"
+        "hint: pass it in `inputs`",
+    ),
+    "unknown": (
+        "input CKV[K]\nZ = CKV[k]", {"CKV": [1], "CVK": [1]}, {},
+        "this cascade has no input 'CVK'\nhint: did you mean 'CKV'?",
+    ),
+    "unknown, and none like it": (
+        MATMUL, {"A": ONE, "B": [1], "weights": [1]}, {},
+        "this cascade has no input 'weights'\nhint: its inputs are 'A' and 'B'",
+    ),
+    "unknown, and no input": (
+        "shape K = 2\nA[k] = 1\nZ = A[k]", {"A": [1]}, {}, "this cascade has no input 'A'\nhint: it has none",
+    ),
+    "misspelt": (
+        "input QK[K]\nZ = QK[k]", {"Qk": [1]}, {},
+        "this cascade has no input 'Qk'\nhint: did you mean 'QK'?\n"
+        "<cascade>:1:7: no array for input 'QK[K]'\n  input QK[K]\n        ^^^^^\nhint: pass it in `inputs`",
+    ),
+    "not a name": (
+        MATMUL, {"A": ONE, "B": [1], 3: [1]}, {},  # type: ignore[dict-item]
+        "this cascade has no input '3'\nhint: its inputs are 'A' and 'B'",
+    ),
+    "a scalar for a matrix": (
+        MATMUL, {"A": 3, "B": [1]}, {}, "input 'A[K, M]' got an array with 0 axes, shape ()\nhint: its axes are K, M",
+    ),
+    "a vector for a matrix": (
+        MATMUL, {"A": [3], "B": [1]}, {},
+        "input 'A[K, M]' got an array with 1 axis, shape (1,)\nhint: its axes are K, M",
+    ),
+    "a vector for a scalar": (
+        "input X\nZ = X", {"X": [1]}, {}, "input 'X[]' got an array with 1 axis, shape (1,)\nhint: its axes are none",
+    ),
+    "complex": (
+        MATMUL, {"A": ONE, "B": [1j]}, {},
+        "input 'B[K]' has dtype complex128\n"
+        "hint: pass real numbers; a complex array as its real and imaginary part",
+    ),
+    "objects": (
+        MATMUL, {"A": ONE, "B": [None]}, {},
+        "input 'B[K]' has dtype object\nhint: pass real numbers; a complex array as its real and imaginary part",
+    ),
+    "strings": (
+        MATMUL, {"A": ONE, "B": ["x"]}, {},
+        "input 'B[K]' has dtype <U1\nhint: pass real numbers; a complex array as its real and imaginary part",
+    ),
+    "two at once": (
+        MATMUL, {"A": [1], "B": [None]}, {},
+        "input 'A[K, M]' got an array with 1 axis, shape (1,)\nhint: its axes are K, M\n"
+        "input 'B[K]' has dtype object\nhint: pass real numbers; a complex array as its real and imaginary part",
+    ),
+    "ragged": (
+        MATMUL, {"A": [[1, 2], [3]], "B": [1]}, {},
+        "input 'A[K, M]' is ragged\nhint: pass an array, or lists of equal length",
+    ),
+    "NaN": (
+        MATMUL, {"A": [[1, 2], [3, np.nan]], "B": [1, np.inf]}, {},
+        "input 'A[K, M]' holds NaN, first at [1, 1]\nhint: replace it before running",
+    ),
+    "empty": (
+        MATMUL, {"A": np.zeros((0, 2)), "B": [1]}, {},
+        "axis 0 of 'A' (rank 'K') is empty\nhint: pass at least one element",
+    ),
+    "arrays that disagree": (
+        MATMUL, {"A": ONE, "B": [1, 2]}, {},
+        "two sizes for rank 'K': 1 from axis 0 of 'A', 2 from axis 0 of 'B'\nhint: pass arrays that agree",
+    ),
+    "an array and a given shape": (
+        MATMUL, {"A": ONE, "B": [1]}, {"M": 5},
+        "two sizes for rank 'M': 5 from the given shapes, 1 from axis 1 of 'A'\nhint: pass arrays that agree",
+    ),
+    "an array and a given shape of NumPy's": (
+        MATMUL, {"A": ONE, "B": [1]}, {"M": np.int64(5)},
+        "two sizes for rank 'M': 5 from the given shapes, 1 from axis 1 of 'A'\nhint: pass arrays that agree",
+    ),
+    "a diagonal of no square": (
+        "input A[K, K]\nZ = A[k, k]", {"A": [[1, 2]]}, {},
+        "two sizes for rank 'K': 1 from axis 0 of 'A', 2 from axis 1 of 'A'\nhint: pass arrays that agree",
+    ),
+    "a length that does not divide": (
+        SPLIT, {"A": [1] * 6}, {},
+        "<cascade>:1:15: the division in `M1 = M / M0` is not exact with M = 6, M0 = 4\n"
+        "  shape M0 = 4, M1 = M / M0\n                ^^^^^^^^^^^\nhint: give sizes that divide",
+    ),
+    "a given shape that does not divide": (
+        SPLIT, {"A": [1] * 8}, {"M0": 3},
+        "<cascade>:1:15: the division in `M1 = M / M0` is not exact with M = 8, M0 = 3\n"
+        "  shape M0 = 4, M1 = M / M0\n                ^^^^^^^^^^^\nhint: give sizes that divide",
+    ),
+    "no size": (
+        "input A[M]\nshape M1 = M / M0\nZ[m1] = A[m1*M0 + m0]", {"A": [1]}, {},
+        "no size for 'M1' and 'M0'\nhint: give it, for instance `--shape M1=64 M0=64`",
+    ),
+    "zero": (SPLIT, {"A": [1]}, {"M0": 0}, "size 0 of rank 'M0' is not positive\nhint: give a positive integer"),
+    "negative": (SPLIT, {"A": [1]}, {"M0": -2}, "size -2 of rank 'M0' is not positive\nhint: give a positive integer"),
+    "a fraction": (
+        SPLIT, {"A": [1]}, {"M0": 1.5}, "size 1.5 of rank 'M0' is not an integer\nhint: give a positive integer",
+    ),
+    "a float for an array's": (
+        SPLIT, {"A": [1]}, {"M": 1.0}, "size 1.0 of rank 'M' is not an integer\nhint: give a positive integer",
+    ),
+    "a string": (
+        SPLIT, {"A": [1]}, {"M": "1"}, "size '1' of rank 'M' is not an integer\nhint: give a positive integer",
+    ),
+    "a Boolean": (
+        SPLIT, {"A": [1]}, {"M0": True}, "size True of rank 'M0' is not an integer\nhint: give a positive integer",
+    ),
+    "beyond any machine": (
+        SPLIT, {"A": [1]}, {"M0": 2**60},
+        "size 1152921504606846976 of rank 'M0' is larger than 2^53\nhint: give a size that a machine could hold",
+    ),
+    "beyond this machine": (
+        "input A[M]\nshape N = 4\nY[n] = 1\nZ[m, n] = A[m] * Y[n]", {"A": [1, 2]}, {"N": 2**40},
+        "these shapes need 2.458e+04 GiB, most of it for 'Z[M, N]'\n"
+        "hint: the interpreter stops at 8 GiB: give smaller shapes",
+    ),
+    "an unknown rank": (
+        SPLIT, {"A": [1]}, {"m0": 1}, "this cascade has no rank 'm0'\nhint: did you mean 'M0'?",
+    ),
+    "too many variables": (
+        "Z = (A[a, b, c, d, f, g, h, i, j, k, l]\n * B[m, n, o, p, q, r, s, t, u, v, w]"
+        "\n * C[x, y, z, aa, bb, cc, dd, ff, gg, hh, ii])",
+        {name: np.ones([1] * 11) for name in "ABC"}, {},
+        "<cascade>:1:1: 'Z' ranges over 33 rank variables\n  Z = (A[a, b, c, d, f, g, h, i, j, k, l]\n  ^\n"
+        "hint: the interpreter takes at most 32",
+    ),
+    "a read beyond its rank": (
+        "input A[M], B[W]\nZ[p] = A[p + w] * B[w]\nshape P = 3", {"A": [1, 2, 3], "B": [1, 2]}, {},
+        "<cascade>:2:8: 'A' is read at coordinate 3 of rank 'M', which has 3\n"
+        "  Z[p] = A[p + w] * B[w]\n         ^^^^^^^^\nhint: filter the subscript, or give other sizes",
+    ),
+    "a read before its rank": (
+        "input A[M], B[W]\nZ[m] = A[m - w: m < 2] * B[w]", {"A": [1, 2, 3], "B": [1, 2]}, {},
+        "<cascade>:2:8: 'A' is read at coordinate -1 of rank 'M', which has 3\n"
+        "  Z[m] = A[m - w: m < 2] * B[w]\n         ^^^^^^^^^^^^^^^\nhint: filter the subscript, or give other sizes",
+    ),
+    "a read of a coordinate that is not there": (
+        "input A[M]\nZ = A[7]", {"A": [1, 2, 3]}, {},
+        "<cascade>:2:5: 'A' is read at coordinate 7 of rank 'M', which has 3\n"
+        "  Z = A[7]\n      ^^^^\nhint: filter the subscript, or give other sizes",
+    ),
+    "a start beyond its rank": (
+        "input A[I, J]\nS[0, 9] = 1\nS[i+1, j] = S[i, j] + A[i, j]", {"A": ONE}, {},
+        "<cascade>:2:1: 'S' is written at coordinate 9 of rank 'J', which has 1\n"
+        "  S[0, 9] = 1\n  ^^^^^^^\nhint: filter the subscript, or give other sizes",
+    ),
+    "no initial value": (
+        "input A[I]\nS[i+1] = S[i] + A[i]\nZ = S[I]", {"A": [1]}, {},
+        "<cascade>:2:1: iterative 'S' has no initial value\n  S[i+1] = S[i] + A[i]\n  ^^^^^^\n"
+        "hint: write `S[0] = 0`, the identity of +",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    """What cannot be run is refused with a message that says what, where, and what to do."""
+    text, inputs, shapes, message = REFUSED[case]
+    with pytest.raises(FusemaxError) as refusal:
+        execute(parse(text), inputs, shapes)
+    assert str(refusal.value) == message
+
+
+def test_an_incomplete_cascade_is_refused() -> None:
+    """A cascade that was checked for analysis only is refused like one that was not checked."""
+    checked = check(parse("input A[I]\nS[i+1] = S[i] + A[i]\nZ = S[I]"), complete=False)
+    with pytest.raises(FusemaxError, match="iterative 'S' has no initial value"):
+        execute(checked, {"A": [1.0]})
+
+
+def test_random_inputs_of_impossible_size() -> None:
+    """Inputs that no machine could hold are refused before they are drawn."""
+    checked = check(parse("Z = A[k]"))
+    with pytest.raises(FusemaxError, match=r"these shapes need 7.451e\+05 GiB"):
+        random_inputs(checked, {"K": 10**14})

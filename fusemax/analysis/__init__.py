@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fusemax.analysis.facts import Analysis, EinsumFacts, GroupFacts, Spill, Traffic, Work
-from fusemax.analysis.footprint import Footprint, footprints
+from fusemax.analysis.counting import symbol
+from fusemax.analysis.facts import Analysis, EinsumFacts, GroupFacts, Traffic, Work
+from fusemax.analysis.footprint import footprints
 from fusemax.analysis.groups import rank_groups, views
-from fusemax.analysis.passes import GroupPasses, group_passes
+from fusemax.analysis.passes import group_passes
 from fusemax.analysis.roofline import roofline_of
-from fusemax.analysis.spill import spill
+from fusemax.analysis.spill import spills
 from fusemax.analysis.work import elements, expanded, operations
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
@@ -44,11 +45,12 @@ def analyze(
     """
     checked = check(cascade, complete=False) if isinstance(cascade, Cascade) else cascade
     sizes = solve_shapes(checked, shapes, complete=False) if shapes else {}
-    _check_tiles(checked, tiles or {})
+    tiles = _checked_tiles(checked, tiles or {}, sizes)
     einsums = views(checked)
     passes = tuple(group_passes(checked, einsums, group) for group in rank_groups(checked, einsums))
-    kept = footprints(checked, einsums, passes, tiles or {})
-    groups = {p.group.name: _group(p, kept[p.group.name], sizes, buffer_bytes, word_bits) for p in passes}
+    kept = footprints(checked, einsums, passes, tiles)
+    costs = {} if buffer_bytes is None else spills(passes, kept, sizes, buffer_bytes, word_bits)
+    groups = {p.group.name: GroupFacts(p, kept[p.group.name], costs.get(p.group.name)) for p in passes}
     facts = tuple(
         EinsumFacts(
             einsum.name,
@@ -62,33 +64,25 @@ def analyze(
         checked.cascade.name,
         tuple(tensor.name for tensor in checked.inputs),
         tuple(tensor.name for tensor in checked.outputs),
-        facts, groups, _traffic(checked), expanded(checked), sizes, word_bits, buffer_bytes,
+        facts, groups, _traffic(checked), expanded(checked), sizes, tiles, word_bits, buffer_bytes,
         notes=(*checked.incomplete, *checked.notes),
     )  # fmt: skip
     return analysis if arch is None else roofline_of(analysis, arch)
 
 
-def _check_tiles(checked: Checked, tiles: Mapping[str, int]) -> None:
-    for rank, size in tiles.items():
+def _checked_tiles(checked: Checked, tiles: Mapping[str, int], sizes: Mapping[str, int]) -> dict[str, int]:
+    for rank, tile in tiles.items():
         if rank not in checked.ranks:
-            hint = did_you_mean(rank, checked.ranks) or f"its ranks are {listed(checked.ranks, 20)}"
+            hint = did_you_mean(rank, checked.ranks) or f"its ranks are {listed(checked.ranks)}"
             raise FusemaxError(f"this cascade has no rank '{rank}' to tile", hint)
-        if size < 1:
-            raise FusemaxError(f"a tile of {size} along rank '{rank}'", "give a positive integer")
-
-
-def _group(
-    passes: GroupPasses, footprint: Footprint, sizes: Mapping[str, int], buffer_bytes: int | None, word_bits: int
-) -> GroupFacts:
-    cost: Spill | None = None
-    if buffer_bytes is not None:
-        cost = spill(passes.group.name, footprint, sizes, buffer_bytes, word_bits)
-    return GroupFacts(passes, footprint, cost)
+        if tile < 1:
+            raise FusemaxError(f"a tile of {tile} along rank '{rank}'", "give a positive integer")
+        if tile > sizes.get(rank, tile):
+            raise FusemaxError(f"a tile of {tile} along rank '{rank}', which has {sizes[rank]}", "give a smaller one")
+    return dict(tiles)
 
 
 def _traffic(checked: Checked) -> Traffic:
-    from fusemax.analysis.counting import symbol
-
     sizes = {rank: symbol(rank) for rank in checked.ranks}
     return Traffic(
         {tensor.name: elements(tensor, sizes) for tensor in checked.inputs},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
-from fusemax.errors import FusemaxError
+from fusemax.errors import FusemaxError, listed
 from fusemax.ir.affine import Affine
 from fusemax.ir.checked import Constraint, Rank, Relation
 from fusemax.ir.expr import rank_of
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 2**28
 """Filters are counted point by point over all their variables but one; more than this is refused."""
+CHUNK = 2**20
+"""So many of them at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,17 @@ class Points:
     constraints: tuple[Constraint, ...] = ()
 
     def number(self, sizes: Mapping[str, int]) -> int:
-        """The number of points for given sizes.
+        """The number of points for given sizes. Raises `FusemaxError` if filters leave too many to count.
 
         >>> Points(("M", "P")).number({"M": 3, "P": 5})
         15
         """
-        return math.prod(sizes[rank] for rank in self.ranks) * _filtered_number(self, sizes)
+        free = math.prod(sizes[rank] for rank in self.ranks)
+        if not self.constraints:
+            return free
+        return free * _filtered_number(
+            self.filtered, tuple((rank, sizes[rank]) for rank in sorted(self.filtered.sizes))
+        )
 
     def symbolic(self) -> sympy.Expr:
         """The number of points in the rank shapes.
@@ -42,9 +49,18 @@ class Points:
         >>> Points(("M", "P")).symbolic()
         M*P
         """
+        return self.times(_filtered_symbolic(self.filtered))
+
+    def times(self, filtered: sympy.Expr) -> sympy.Expr:
+        """The points of the ranks that no filter names, times what stands for the others."""
         import sympy
 
-        return sympy.Mul(*map(symbol, self.ranks), _filtered_symbolic(self))
+        return sympy.Mul(*map(symbol, self.ranks), filtered)
+
+    @property
+    def filtered(self) -> Points:
+        """The part of the space between whose variables filters hold; `ONCE` if there is none."""
+        return replace(self, ranks=())
 
     @property
     def sizes(self) -> set[str]:
@@ -64,6 +80,13 @@ def symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, integer=True, positive=True)
 
 
+def missing_sizes(what: str, ranks: Iterable[str]) -> FusemaxError:
+    """The error of a number that cannot be given, for these ranks have no size."""
+    missing = sorted(ranks)
+    example = " ".join(f"{rank}=64" for rank in missing)
+    return FusemaxError(f"{what} needs a size for {listed(missing, 20)}", f"give it, for instance `--shape {example}`")
+
+
 def points(variables: Sequence[str], constraints: Sequence[Constraint], ranks: Mapping[str, Rank]) -> Points:
     """The points of a space of variables; all parts of a split together count as the joined rank."""
     within = tuple(c for c in constraints if set(c.form.variables) <= set(variables))
@@ -76,30 +99,60 @@ def points(variables: Sequence[str], constraints: Sequence[Constraint], ranks: M
     return Points(tuple(sorted(free)), filtered, within)
 
 
+def _components(points: Points) -> Iterator[Points]:
+    """The filters apart as far as they have no variable in common, each with its variables."""
+    left = list(points.constraints)
+    while left:
+        variables, mine = set(left[0].form.variables), [left.pop(0)]
+        while linked := [c for c in left if not variables.isdisjoint(c.form.variables)]:
+            mine += linked
+            left = [c for c in left if c not in linked]
+            variables.update(v for c in linked for v in c.form.variables)
+        yield Points((), tuple(sorted(variables)), tuple(mine))
+
+
 # --------------------------------------------------------------------------------------------------------- with numbers
 
 
-def _filtered_number(points: Points, sizes: Mapping[str, int]) -> int:
+@cache
+def _filtered_number(points: Points, known: tuple[tuple[str, int], ...]) -> int:
+    sizes = dict(known)
+    return math.prod(_component_number(component, sizes) for component in _components(points))
+
+
+def _component_number(points: Points, sizes: Mapping[str, int]) -> int:
     """Count by solving for the widest variable, for all values of the others at once."""
-    if not points.constraints:
-        return 1
     import numpy as np
 
+    if not points.variables:
+        return int(all(_holds(c.relation, c.form.evaluate(sizes, {})) for c in points.constraints))
     widest = max(points.variables, key=lambda v: sizes[rank_of(v)])
     others = [v for v in points.variables if v != widest]
-    extent = math.prod(sizes[rank_of(v)] for v in others)
-    if extent > MOST_POINTS:
-        raise FusemaxError(f"a filter over {extent:.3g} points is too large to count", "give smaller shapes")
     shape = [sizes[rank_of(v)] for v in others]
-    total = 0
-    for start in range(0, extent, 2**22):
-        flat = np.arange(start, min(start + 2**22, extent))
+    _refuse_huge(points, sizes, math.prod(shape))
+    extent, total = math.prod(shape), 0
+    for start in range(0, extent, CHUNK):
+        flat = np.arange(start, min(start + CHUNK, extent))
         grid = dict(zip(others, np.unravel_index(flat, shape) if shape else (), strict=True))
         total += int(_count_one(points.constraints, widest, sizes, grid, len(flat)).sum())
     return total
 
 
-def _count_one(constraints: Sequence[Constraint], variable: str, sizes: Mapping[str, int], grid: Any, length: int) -> Any:
+def _refuse_huge(points: Points, sizes: Mapping[str, int], extent: int) -> None:
+    """What would take minutes, or leave the range of 64-bit integers."""
+    largest = {v: sizes[rank_of(v)] for v in points.variables}
+    forms = (
+        replace(c.form, terms=tuple(replace(t, factor=abs(t.factor)) for t in c.form.terms)) for c in points.constraints
+    )
+    values = [form.evaluate(sizes, largest) for form in forms]
+    if extent > MOST_POINTS or max(*values, max(largest.values()) * min(extent, CHUNK)) >= 2**62:
+        what = " x ".join(f"{rank_of(v)}={sizes[rank_of(v)]}" for v in points.variables)
+        raise FusemaxError(f"a filter over {what} is too large to count", "give smaller shapes")
+
+
+def _count_one(
+    constraints: Sequence[Constraint], variable: str, sizes: Mapping[str, int], grid: Any, length: int
+) -> Any:
     """For each point of the grid, how many values of one variable meet all constraints."""
     import numpy as np
 
@@ -109,22 +162,17 @@ def _count_one(constraints: Sequence[Constraint], variable: str, sizes: Mapping[
     for constraint in constraints:
         factor, rest = _solved(constraint.form, variable, sizes, grid)
         match constraint.relation:
-            case Relation.NOT_NEGATIVE if factor == 0:
-                holds = holds & (rest >= 0)
+            case relation if factor == 0:
+                holds = holds & _holds(relation, rest)
             case Relation.NOT_NEGATIVE if factor > 0:
                 lower = np.maximum(lower, -(rest // factor))
             case Relation.NOT_NEGATIVE:
                 upper = np.minimum(upper, rest // -factor)
-            case Relation.ZERO if factor == 0:
-                holds = holds & (rest == 0)
             case Relation.ZERO:
-                exact = (-rest) % factor == 0
-                holds = holds & exact
+                holds = holds & (rest % factor == 0)
                 lower, upper = np.maximum(lower, -rest // factor), np.minimum(upper, -rest // factor)
-            case Relation.NOT_ZERO if factor == 0:
-                holds = holds & (rest != 0)
             case Relation.NOT_ZERO:
-                excluded.append(np.where((-rest) % factor == 0, -rest // factor, -1))
+                excluded.append(np.where(rest % factor == 0, -rest // factor, -1))
     count = np.where(holds, np.maximum(upper - lower + 1, 0), 0)
     if excluded:
         values = np.sort(np.array(np.broadcast_arrays(*excluded, count)[:-1]), axis=0)
@@ -132,6 +180,18 @@ def _count_one(constraints: Sequence[Constraint], variable: str, sizes: Mapping[
         fresh[1:] = values[1:] != values[:-1]
         count = count - np.where(holds, (fresh & (values >= lower) & (values <= upper)).sum(axis=0), 0)
     return count
+
+
+def _holds(relation: Relation, value: Any) -> Any:
+    """Whether a value, of any kind that can be compared, has the relation to zero."""
+    match relation:
+        case Relation.NOT_NEGATIVE:
+            return value >= 0
+        case Relation.ZERO:
+            return value == 0
+        case Relation.NOT_ZERO:
+            return value != 0
+    assert_never(relation)
 
 
 def _solved(form: Affine, variable: str, sizes: Mapping[str, int], grid: Any) -> tuple[int, Any]:
@@ -145,54 +205,53 @@ def _solved(form: Affine, variable: str, sizes: Mapping[str, int], grid: Any) ->
 # --------------------------------------------------------------------------------------------------------- with symbols
 
 
+@cache
 def _filtered_symbolic(points: Points) -> sympy.Expr:
-    """One variable by `Min` and `Max`, the others by `Sum`; inequalities that SymPy cannot count stay a sum of ones."""
     import sympy
 
-    if not points.constraints:
-        return sympy.Integer(1)
-    counted = next((v for v in points.variables if _unit(points.constraints, v)), None)
+    return sympy.Mul(*map(_component_symbolic, _components(points)))
+
+
+def _component_symbolic(points: Points) -> sympy.Expr:
+    """One variable by `Min` and `Max`, the others by `Sum`; a sum of ones for filters that bound no variable alone."""
+    import sympy
+
     variables = {v: sympy.Symbol(v, integer=True, nonnegative=True) for v in points.variables}
-    if counted is None:
-        inner: sympy.Expr = sympy.Piecewise((1, sympy.And(*(_relation(c, variables) for c in points.constraints))), (0, True))
-    else:
-        low, high = [sympy.Integer(0)], [symbol(rank_of(counted)) - 1]
-        for constraint in points.constraints:
-            low_, high_ = _bounds(constraint, counted, variables)
-            low, high = low + low_, high + high_
-        inner = sympy.Max(0, sympy.Min(*(h + 1 for h in high)) - sympy.Max(*low))
+    counted = next((v for v in points.variables if _bounded(points.constraints, v)), None)
+    inner = sympy.Integer(1) if counted is None else _range(points.constraints, counted, variables)
+    others = [c for c in points.constraints if counted is None or counted not in c.form.variables]
+    if others:
+        inner = sympy.Piecewise((inner, sympy.And(*(_relation(c, variables) for c in others))), (0, True))
     for v in points.variables:
         if v != counted:
-            inner = _sum(inner, variables[v], symbol(rank_of(v)))
+            inner = sympy.Sum(inner, (variables[v], 0, symbol(rank_of(v)) - 1))
     return inner
 
 
-def _sum(inner: sympy.Expr, variable: sympy.Symbol, size: sympy.Symbol) -> sympy.Expr:
-    import sympy
-
-    if variable not in inner.free_symbols:
-        return inner * size
-    return sympy.Sum(inner, (variable, 0, size - 1))
-
-
-def _unit(constraints: Sequence[Constraint], variable: str) -> bool:
-    """Whether a variable can be counted by its bounds: it stands alone, once, in every inequality that has it."""
+def _bounded(constraints: Sequence[Constraint], variable: str) -> bool:
+    """Whether a variable stands alone, once, on one side of every filter that has it, and none leaves a gap."""
     for constraint in constraints:
         terms = [term for term in constraint.form.terms if term.variable == variable]
-        if not terms or constraint.relation is Relation.NOT_ZERO:
+        if terms and constraint.relation is Relation.NOT_ZERO:
             return False
-        if len(terms) > 1 or abs(terms[0].factor) != 1 or terms[0].shapes:
+        if len(terms) > 1 or any(abs(term.factor) != 1 or term.shapes for term in terms):
             return False
     return True
 
 
-def _bounds(constraint: Constraint, variable: str, variables: Mapping[str, sympy.Symbol]) -> Iterator[list[sympy.Expr]]:
-    sign = next(term.factor for term in constraint.form.terms if term.variable == variable)
-    rest = Affine(tuple(term for term in constraint.form.terms if term.variable != variable))
-    bound = _expression(rest, variables) * -sign
-    both = constraint.relation is Relation.ZERO
-    yield [bound] if sign > 0 or both else []
-    yield [bound] if sign < 0 or both else []
+def _range(constraints: Sequence[Constraint], variable: str, variables: Mapping[str, sympy.Symbol]) -> sympy.Expr:
+    """How many values a variable may have, from its least to its largest."""
+    import sympy
+
+    low, high = [sympy.Integer(0)], [symbol(rank_of(variable)) - 1]
+    for constraint in constraints:
+        for term in constraint.form.terms:
+            if term.variable == variable:
+                rest = Affine(tuple(t for t in constraint.form.terms if t is not term))
+                bound = -term.factor * _expression(rest, variables)
+                low += [bound] if term.factor > 0 or constraint.relation is Relation.ZERO else []
+                high += [bound] if term.factor < 0 or constraint.relation is Relation.ZERO else []
+    return sympy.Max(0, sympy.Min(*(h + 1 for h in high)) - sympy.Max(*low))
 
 
 def _expression(form: Affine, variables: Mapping[str, sympy.Symbol]) -> sympy.Expr:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fusemax.analysis.counting import Points, symbol
+from fusemax.analysis.counting import Points
 from fusemax.analysis.footprint import Footprint
 from fusemax.analysis.passes import GroupPasses
 from fusemax.analysis.roofline import Roofline
 from fusemax.analysis.work import Tally
-from fusemax.errors import Problem
+from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
+from fusemax.units import bytes_of_words
 
 if TYPE_CHECKING:
     import sympy
@@ -28,9 +29,11 @@ class Work:
 
     tally: Tally
 
-    def symbolic(self) -> dict[str, sympy.Expr]:
-        """Each kind in the rank shapes."""
-        return {kind: sum(n * at.symbolic() for at, n in counts.items()) for kind, counts in self.tally.items()}
+    def symbolic(self, number: Callable[[Points], sympy.Expr] = Points.symbolic) -> dict[str, sympy.Expr]:
+        """Each kind in the rank shapes; `number` says how the points of a space are written."""
+        import sympy
+
+        return {kind: sympy.Add(*(n * number(at) for at, n in counts.items())) for kind, counts in self.tally.items()}
 
     def numbers(self, sizes: Mapping[str, int]) -> dict[str, int] | None:
         """Each kind as an integer, or None if a size is missing."""
@@ -38,13 +41,16 @@ class Work:
             return None
         return {kind: sum(n * at.number(sizes) for at, n in counts.items()) for kind, counts in self.tally.items()}
 
-    def __add__(self, other: Work) -> Work:
-        total = {kind: dict(counts) for kind, counts in self.tally.items()}
-        for kind, counts in other.tally.items():
-            mine = total.setdefault(kind, {})
+
+def total(works: Iterable[Work]) -> Work:
+    """The operations of all together."""
+    found: dict[str, dict[Points, int]] = {}
+    for work in works:
+        for kind, counts in work.tally.items():
+            mine = found.setdefault(kind, {})
             for at, n in counts.items():
                 mine[at] = mine.get(at, 0) + n
-        return Work(total)
+    return Work(found)
 
 
 @dataclass(frozen=True)
@@ -87,14 +93,15 @@ class Traffic:
         """All elements."""
         import sympy
 
-        return sum((*self.reads.values(), *self.writes.values()), sympy.Integer(0))
+        return sympy.Add(*self.reads.values(), *self.writes.values())
 
 
 @dataclass(frozen=True)
 class Analysis:
     """What follows from a cascade alone, before any machine or mapping. Prints itself as the report.
 
-    `groups` has the facts of each rank group by name; `sizes` the sizes that are known, for the numbers in the report.
+    `groups` has the facts of each rank group by name; `sizes` the sizes that are known, for the numbers in the report;
+    `operators` what one application of each operator of the file consists of; `tiles` those of other ranks.
     """
 
     cascade: str
@@ -105,6 +112,7 @@ class Analysis:
     traffic: Traffic
     operators: Mapping[str, Mapping[str, int]]
     sizes: Mapping[str, int]
+    tiles: Mapping[str, int]
     word_bits: int
     buffer_bytes: int | None = None
     roofline: Roofline | None = None
@@ -115,15 +123,44 @@ class Analysis:
         """The number of passes over each group."""
         return {name: facts.passes.passes for name, facts in self.groups.items()}
 
-    @property
+    def group(self, rank: str) -> GroupFacts:
+        """The facts of a group, by its name in any case. Raises `FusemaxError` for one that no Einsum traverses.
+
+        >>> from fusemax import analyze, parse
+        >>> analyze(parse("Y = A[k] * B[k]")).group("k").passes.passes
+        1
+        """
+        found = next((facts for name, facts in self.groups.items() if name.lower() == rank.lower()), None)
+        if found is None:
+            hint = f"its ranks are {listed(self.groups)}" if self.groups else "it has scalars alone"
+            raise FusemaxError(f"no Einsum traverses a rank '{rank}'", did_you_mean(rank.upper(), self.groups) or hint)
+        return found
+
+    @cached_property
     def work(self) -> Work:
         """The operations of all Einsums together."""
-        return reduce(lambda a, b: a + b, (einsum.work for einsum in self.einsums), Work({}))
+        return total(einsum.work for einsum in self.einsums)
+
+    @property
+    def traffic_bytes(self) -> int | None:
+        """The compulsory traffic in bytes, if the sizes are known."""
+        elements = self.number(self.traffic.total)
+        return None if elements is None else bytes_of_words(elements, self.word_bits)
+
+    @property
+    def intensity(self) -> float | None:
+        """Operations per byte of compulsory traffic, if the sizes are known; a mac is one operation."""
+        counts, moved = self.numbers(self.work), self.traffic_bytes
+        return sum(counts.values()) / moved if counts is not None and moved else None
 
     def number(self, expr: sympy.Expr) -> int | None:
         """The value of an expression with the known sizes, if they are enough."""
         values = {s: self.sizes[s.name] for s in expr.free_symbols if s.name in self.sizes}
         return int(expr.subs(values)) if len(values) == len(expr.free_symbols) else None
+
+    def numbers(self, work: Work) -> dict[str, int] | None:
+        """Operations by kind as integers, if sizes were given and are enough."""
+        return work.numbers(self.sizes) if self.sizes else None
 
     def to_json(self) -> dict[str, Any]:
         """The documented, stable JSON: see docs/json.md."""
@@ -140,13 +177,3 @@ class Analysis:
         from fusemax.analysis.text import tables
 
         return "".join(table.html() for table in tables(self))
-
-
-def known(expr: sympy.Expr, sizes: Mapping[str, int]) -> sympy.Expr:
-    """The expression with the known sizes put in."""
-    return expr.subs({symbol(name): size for name, size in sizes.items()})
-
-
-def names(problems: Iterable[Problem]) -> list[str]:
-    """The messages of notes."""
-    return [problem.message for problem in problems]

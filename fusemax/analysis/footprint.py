@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fusemax.analysis.counting import symbol
@@ -78,41 +78,25 @@ def footprints(
 ) -> dict[str, Footprint]:
     """The footprint of every group; `tiles` are the tiles of other ranks, 1 where they say nothing."""
     keeper = _Keeper(checked, views, tiles)
-    single = {p.group.name: keeper.footprint(p) for p in passes}
-    return {p.group.name: _with_parts(p, single) for p in passes}
-
-
-def _with_parts(passes: GroupPasses, single: Mapping[str, Footprint]) -> Footprint:
-    """A family without a boundary of its own needs, part by part, what one chunk of each needs.
-
-    Where the family has a boundary, the chunk at work is a piece of the fibers that are kept, and nothing is added.
-    """
-    own = single[passes.group.name]
-    parts = [single[part] for part in passes.group.parts if part in single]
-    if not parts or own.boundaries:
-        return own
-    needed = sum(part.elements for part in parts)
-    return Footprint(needed, _grows(needed, passes.group), own.running, own.boundaries)
-
-
-def _grows(needed: sympy.Expr, group: Group) -> bool:
-    """Whether the footprint grows with the rank while the sizes of inner tiles stay."""
-    outer = {group.name, *group.parts[:1]}
-    return any(symbol(rank) in needed.free_symbols for rank in outer)
+    own = {p.group.name: keeper.footprint(p) for p in passes}
+    return {name: keeper.with_parts(name, own) for name in own}
 
 
 class _Keeper:
     """Sizes of what is kept, for one cascade."""
 
     def __init__(self, checked: Checked, views: Sequence[View], tiles: Mapping[str, int]) -> None:
-        self.checked, self.views, self.tiles = checked, views, tiles
+        self.checked, self.tiles = checked, tiles
         self.symbols = {rank: symbol(rank) for rank in checked.ranks}
         self.families = {rank: group_of(checked.ranks[rank], checked.ranks) for rank in checked.ranks}
-        self.indexed: dict[tuple[str, int], set[str]] = {(t.name, i): set() for t in checked.tensors.values() for i in range(len(t.ranks))}
+        self.iterative = [tensor for tensor in checked.tensors.values() if tensor.iterative is not None]
+        self.touching: dict[str, list[View]] = {}
+        self.indexed: dict[tuple[str, int], set[str]] = {}
         for view in views:
             for use in (view.einsum.target, *view.einsum.reads):
+                self.touching.setdefault(use.tensor, []).append(view)
                 for i, index in enumerate(use.indices):
-                    self.indexed[use.tensor, i].update(map(rank_of, index.variables))
+                    self.indexed.setdefault((use.tensor, i), set()).update(map(rank_of, index.variables))
 
     def footprint(self, passes: GroupPasses) -> Footprint:
         """The footprint of one group without its parts."""
@@ -123,11 +107,29 @@ class _Keeper:
         boundaries = tuple(self.boundary(passes, after) for after in passes.live)
         sums = [boundary.kept.elements + running.elements for boundary in boundaries]
         needed = sympy.Max(*sums) if sums else running.elements
-        return Footprint(needed, _grows(needed, group), running, boundaries)
+        return Footprint(needed, self.grows(needed, group.name), running, boundaries)
+
+    def with_parts(self, name: str, own: Mapping[str, Footprint]) -> Footprint:
+        """A family without a boundary of its own needs, part by part, what one chunk of each needs.
+
+        Where the family has a boundary, the chunk at work is a piece of the fibers kept, and nothing is added.
+        """
+        import sympy
+
+        parts = dict.fromkeys(part for split in self.checked.ranks[name].splits for part in split if part in own)
+        if not parts or own[name].boundaries:
+            return own[name]
+        needed = sympy.Add(*(self.with_parts(part, own).elements for part in parts))
+        return replace(own[name], elements=needed, grows_with_rank=self.grows(needed, name))
+
+    def grows(self, needed: sympy.Expr, name: str) -> bool:
+        """Whether a footprint grows with a rank while the sizes of inner tiles stay."""
+        splits = self.checked.ranks[name].splits
+        return symbol(name) in needed.free_symbols or any(self.grows(needed, split[0]) for split in splits)
 
     def running(self, group: Group) -> tuple[str, ...]:
         """The running state: iterative tensors over a rank of the group."""
-        return tuple(t.name for t in self.checked.tensors.values() if t.iterative_rank in group.ranks)
+        return tuple(t.name for t in self.iterative if t.iterative_rank in group.ranks)
 
     def boundary(self, passes: GroupPasses, after: int) -> BoundaryFootprint:
         """What lives across one boundary."""
@@ -139,22 +141,14 @@ class _Keeper:
         """The elements of tensors over one fiber of the group; `also` are tensors that are computed meanwhile."""
         import sympy
 
-        touching = self.touching({*names, *also})
+        touching = [view for name in sorted({*names, *also}) for view in self.touching.get(name, ())]
         tensors = [self.checked.tensors[name] for name in names]
         sizes = {t.name: self.size(group, t, touching) for t in tensors}
-        inputs = sum((sizes[t.name] for t in tensors if t.role is Role.INPUT), sympy.Integer(0))
-        others = sum((sizes[t.name] for t in tensors if t.role is not Role.INPUT), sympy.Integer(0))
+        inputs = sympy.Add(*(sizes[t.name] for t in tensors if t.role is Role.INPUT))
+        others = sympy.Add(*(sizes[t.name] for t in tensors if t.role is not Role.INPUT))
         tiled = {rank for t in tensors for rank in self.places(group, t)[1] if self.is_tiled(rank, touching)}
         fibers = math.prod((symbol(rank) / self.tiles.get(rank, 1) for rank in sorted(tiled)), start=sympy.Integer(1))
         return Kept(names, inputs, others, fibers)
-
-    def touching(self, names: set[str]) -> list[View]:
-        """The Einsums that read or write one of the tensors."""
-        return [
-            view
-            for view in self.views
-            if view.einsum.name in names or any(use.tensor in names for use in view.einsum.reads)
-        ]
 
     def size(self, group: Group, tensor: Tensor, touching: Sequence[View]) -> sympy.Expr:
         """The group's ranks whole, times every other rank as its tile if all who touch what is kept iterate over it."""
@@ -180,7 +174,7 @@ class _Keeper:
             if rank not in group.ranks and group.ranks <= set(family.parts):
                 mine += [part for part in family.parts if part in group.ranks]
                 others += [part for part in family.parts if part not in group.ranks]
-            elif rank in group.ranks or not group.ranks.isdisjoint(self.indexed[tensor.name, i]):
+            elif rank in group.ranks or not group.ranks.isdisjoint(self.indexed.get((tensor.name, i), ())):
                 mine.append(rank)
             else:
                 others.append(rank)
@@ -203,5 +197,5 @@ class _Keeper:
         ratio = sympy.cancel(alternative.elements * alternative.fibers / (kept.elements * kept.fibers))
         if (ratio - 1).is_nonnegative or (ratio.is_number and ratio >= 1) or ratio.as_numer_denom()[1].is_number:
             return None
-        loaded = sum((elements(self.checked.tensors[name], self.symbols) for name in keep), sympy.Integer(0))
+        loaded = sympy.Add(*(elements(self.checked.tensors[name], self.symbols) for name in keep))
         return Recompute(keep, instead, alternative.elements, loaded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fusemax.analysis.facts import Analysis, GroupFacts, Work
+from fusemax.analysis.footprint import BoundaryFootprint
 
 if TYPE_CHECKING:
     import sympy
@@ -12,30 +13,26 @@ if TYPE_CHECKING:
 
 def analysis_json(analysis: Analysis) -> dict[str, Any]:
     """The analysis as JSON data: symbols as text, numbers beside them where the sizes are known, else null."""
-    elements = analysis.number(analysis.traffic.total)
-    work = analysis.work
-    numbers = work.numbers(analysis.sizes) if analysis.sizes else None
-    count = None if elements is None else elements * analysis.word_bits / 8
     return {
         "cascade": analysis.cascade,
         "inputs": list(analysis.inputs),
         "outputs": list(analysis.outputs),
         "shapes": dict(analysis.sizes),
+        "tiles": dict(analysis.tiles),
         "einsums": [
             {"output": e.output, "text": e.text, "pass": dict(e.passes), **_operations(analysis, e.work)}
             for e in analysis.einsums
         ],
         "passes": {name: _group(analysis, facts) for name, facts in analysis.groups.items()},
-        **_operations(analysis, work),
+        **_operations(analysis, analysis.work),
         "operators": {name: dict(counts) for name, counts in analysis.operators.items()},
         "traffic": {
             "reads": {name: str(expr) for name, expr in analysis.traffic.reads.items()},
             "writes": {name: str(expr) for name, expr in analysis.traffic.writes.items()},
-            "elements": str(analysis.traffic.total),
-            "elements_count": elements,
-            "bytes": None if count is None else int(count),
+            **_value(analysis, "elements", analysis.traffic.total),
+            "bytes": analysis.traffic_bytes if analysis.sizes else None,
         },
-        "intensity_ops_per_byte": sum(numbers.values()) / count if numbers is not None and count else None,
+        "intensity_ops_per_byte": analysis.intensity,
         "word_bits": analysis.word_bits,
         "buffer_bytes": analysis.buffer_bytes,
         "roofline": _roofline(analysis),
@@ -44,64 +41,63 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
 
 
 def _operations(analysis: Analysis, work: Work) -> dict[str, Any]:
-    numbers = work.numbers(analysis.sizes) if analysis.sizes else None
-    return {"ops": {kind: str(expr) for kind, expr in work.symbolic().items()}, "ops_count": numbers}
+    return {"ops": {kind: str(expr) for kind, expr in work.symbolic().items()}, "ops_count": analysis.numbers(work)}
 
 
 def _group(analysis: Analysis, facts: GroupFacts) -> dict[str, Any]:
-    passes, footprint = facts.passes, facts.footprint
+    passes, footprint, spill = facts.passes, facts.footprint, facts.spill
     return {
-        "ranks": [passes.group.name] if not passes.group.parts else list(passes.group.parts),
+        "ranks": list(passes.group.parts or (passes.group.name,)),
         "passes": passes.passes,
         "per_step_of": list(passes.per_step_of),
         "live": list(passes.live_tensors),
         "partial": list(passes.partial_tensors),
         "per_tensor": dict(passes.per_tensor),
-        **_elements(analysis, "footprint", footprint.elements),
+        **_value(analysis, "footprint", footprint.elements),
         "grows_with_rank": footprint.grows_with_rank,
         "running_state": list(footprint.running.tensors),
         "boundaries": [
             {"after": b.after, "completes": b.completes, "waits_for": b.waits_for, "rereads": b.rereads, "by": b.by}
             for b in passes.boundaries
         ],
-        "kept": [
-            {
-                "after": b.after,
-                "tensors": list(b.kept.tensors),
-                **_elements(analysis, "elements", b.kept.elements),
-                "fibers": str(b.kept.fibers),
-                "recompute": None
-                if b.recompute is None
-                else {
-                    "keep": list(b.recompute.keep),
-                    "instead_of": list(b.recompute.instead_of),
-                    **_elements(analysis, "elements", b.recompute.elements),
-                },
-            }
-            for b in footprint.boundaries
-        ],
-        "buffer": None
-        if facts.spill is None
-        else {
-            "fits": facts.spill.fits,
-            "footprint_bytes": facts.spill.footprint_bytes,
-            "extra_dram_bytes": facts.spill.extra_dram_bytes,
+        "kept": [_kept(analysis, boundary) for boundary in footprint.boundaries],
+        "buffer": spill
+        and {
+            "fits": spill.fits,
+            "footprint_bytes": spill.footprint_bytes,
+            "extra_dram_bytes": spill.extra_dram_bytes,
         },
     }
 
 
-def _elements(analysis: Analysis, key: str, expr: sympy.Expr) -> dict[str, Any]:
+def _kept(analysis: Analysis, boundary: BoundaryFootprint) -> dict[str, Any]:
+    kept, other = boundary.kept, boundary.recompute
+    return {
+        "after": boundary.after,
+        "tensors": list(kept.tensors),
+        **_value(analysis, "elements", kept.elements),
+        **_value(analysis, "fibers", kept.fibers),
+        "recompute": other
+        and {
+            "keep": list(other.keep),
+            "instead_of": list(other.instead_of),
+            **_value(analysis, "elements", other.elements),
+        },
+    }
+
+
+def _value(analysis: Analysis, key: str, expr: sympy.Expr) -> dict[str, Any]:
+    """An expression, and its number beside it."""
     return {key: str(expr), f"{key}_count": analysis.number(expr) if analysis.sizes or expr.is_number else None}
 
 
 def _roofline(analysis: Analysis) -> dict[str, Any] | None:
     roofline = analysis.roofline
-    if roofline is None:
-        return None
-    return {
+    return roofline and {
         "arch": roofline.arch,
         "compute_s": roofline.compute_s,
         "memory_s": roofline.memory_s,
         "bound": roofline.bound,
+        "busiest": list(roofline.busiest),
         "lacking": list(roofline.lacking),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from fusemax.errors import FusemaxError
+from fusemax.analysis.counting import missing_sizes
 from fusemax.ir.arch import Arch, Unit
 
 if TYPE_CHECKING:
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """The least time by operations and by compulsory traffic, in seconds; `lacking` are kinds that no unit has."""
+    """The least time by operations and by compulsory traffic, in seconds.
+
+    `busiest` are the units that need it, `memory` the outermost one; `lacking` are kinds that no unit has.
+    """
 
     arch: str
     compute_s: float
     memory_s: float
     busiest: tuple[str, ...]
+    memory: str
     lacking: tuple[str, ...]
 
     @property
@@ -44,15 +48,16 @@ def roofline_of(analysis: Analysis, arch: Arch) -> Analysis:
     >>> analyze(load_cascade("matmul"), shapes, arch=load_arch("fusemax-cloud")).roofline.bound
     'compute'
     """
-    counts, traffic = analysis.work.numbers(analysis.sizes), analysis.number(analysis.traffic.total)
-    if counts is None or traffic is None:
-        raise FusemaxError("a roofline needs the sizes of all ranks", "give --shape M=64 ..., or --model NAME")
+    counts, moved = analysis.numbers(analysis.work), analysis.traffic_bytes
+    if counts is None or moved is None:
+        spaces = {at for counts in analysis.work.tally.values() for at in counts}
+        names = {s.name for s in analysis.traffic.total.free_symbols}.union(*(at.sizes for at in spaces))
+        raise missing_sizes("a roofline", names - analysis.sizes.keys())
     cycles, busiest, lacking = least_cycles(_built_in(counts, analysis.operators), arch.units)
-    bandwidth = arch.outermost.bandwidth_bytes_s
-    assert bandwidth is not None, "the reader of architectures asks for it"
-    roofline = Roofline(
-        arch.name, cycles / arch.clock_hz, traffic * analysis.word_bits / 8 / bandwidth, busiest, lacking
-    )
+    outermost = arch.outermost
+    assert outermost.bandwidth_bytes_s is not None, "the reader of architectures asks for it"
+    memory_s = moved / outermost.bandwidth_bytes_s
+    roofline = Roofline(arch.name, cycles / arch.clock_hz, memory_s, busiest, outermost.name, lacking)
     return replace(analysis, roofline=roofline)
 
 

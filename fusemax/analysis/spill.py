@@ -2,41 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from fusemax.analysis.counting import symbol
+from fusemax.analysis.counting import missing_sizes, symbol
 from fusemax.analysis.facts import Spill
 from fusemax.analysis.footprint import BoundaryFootprint, Footprint
-from fusemax.errors import FusemaxError
+from fusemax.analysis.passes import GroupPasses
+from fusemax.units import bytes_of_words
 
 if TYPE_CHECKING:
     import sympy
 
 
-def spill(name: str, footprint: Footprint, sizes: Mapping[str, int], buffer_bytes: int, word_bits: int) -> Spill:
-    """Whether the footprint of a group fits a buffer, and the least DRAM traffic if it does not.
+def spills(
+    passes: Sequence[GroupPasses],
+    footprints: Mapping[str, Footprint],
+    sizes: Mapping[str, int],
+    buffer_bytes: int,
+    word_bits: int,
+) -> dict[str, Spill]:
+    """Every group against a buffer. Raises `FusemaxError` for sizes that are missing.
 
     An input that does not fit is read again, once a boundary; anything else is written out and read back; and if
-    loading the inputs from which it is computed again is less, that is done. Raises `FusemaxError` for missing sizes.
+    loading the inputs from which it is computed again is less, that is done. A family without a boundary of its own
+    costs what its parts cost.
     """
-    needed = _number(name, footprint.elements, sizes)
-    extra = Fraction(0)
-    for boundary in footprint.boundaries:
-        extra += _boundary(name, footprint, boundary, sizes, Fraction(buffer_bytes * 8, word_bits))
-    bits = Fraction(word_bits, 8)
-    return Spill(needed * bits <= buffer_bytes, _ceil(needed * bits), _ceil(extra * bits))
+    room = Fraction(buffer_bytes * 8, word_bits)
+    extra = {name: _extra(name, footprint, sizes, room) for name, footprint in footprints.items()}
+    found: dict[str, Spill] = {}
+    for group in (p.group for p in passes):
+        footprint, parts = footprints[group.name], group.parts
+        words = extra[group.name] if footprint.boundaries else sum(extra[part] for part in parts if part in extra)
+        needed = _number(group.name, footprint.elements, sizes)
+        found[group.name] = Spill(
+            needed <= room, bytes_of_words(needed, word_bits), bytes_of_words(words if needed > room else 0, word_bits)
+        )
+    return found
+
+
+def _extra(name: str, footprint: Footprint, sizes: Mapping[str, int], room: Fraction) -> Fraction:
+    """The extra words of all boundaries."""
+    running = footprint.running.elements
+    return sum((_boundary(name, b, running, sizes, room) for b in footprint.boundaries), Fraction(0))
 
 
 def _boundary(
-    name: str, footprint: Footprint, boundary: BoundaryFootprint, sizes: Mapping[str, int], room: Fraction
+    name: str, boundary: BoundaryFootprint, running: sympy.Expr, sizes: Mapping[str, int], room: Fraction
 ) -> Fraction:
     """The extra words of one boundary; what can be read again goes first, for it costs half."""
     kept = boundary.kept
-    inputs = _number(name, kept.inputs, sizes)
-    over = max(Fraction(0), _number(name, kept.elements + footprint.running.elements, sizes) - room)
-    again = min(over, inputs)
+    over = _number(name, kept.elements + running, sizes) - room
+    if over <= 0:
+        return Fraction(0)
+    again = min(over, _number(name, kept.inputs, sizes))
     spilled = (again + 2 * (over - again)) * _number(name, kept.fibers, sizes)
     if boundary.recompute is None:
         return spilled
@@ -44,18 +64,9 @@ def _boundary(
 
 
 def _number(group: str, expr: sympy.Expr, sizes: Mapping[str, int]) -> Fraction:
-    missing = sorted(s.name for s in expr.free_symbols if s.name not in sizes)
+    missing = {s.name for s in expr.free_symbols} - sizes.keys()
     if missing:
-        hint = "give " + " ".join(f"--shape {rank}=64" for rank in missing)
-        raise FusemaxError(f"rank '{group}' cannot be compared with a buffer: {_no_size(missing)}", hint)
+        raise missing_sizes(f"comparing rank '{group}' with a buffer", missing)
     value = expr.subs({symbol(rank): size for rank, size in sizes.items()})
     numerator, denominator = value.as_numer_denom()
     return Fraction(int(numerator), int(denominator))
-
-
-def _no_size(missing: list[str]) -> str:
-    return f"{', '.join(missing)} {'has' if len(missing) == 1 else 'have'} no size"
-
-
-def _ceil(value: Fraction) -> int:
-    return -(-value.numerator // value.denominator)

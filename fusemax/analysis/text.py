@@ -1,91 +1,41 @@
-"""The report of an analysis, and its explanations, for a person."""
+"""The report of an analysis, for a person."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from fusemax.analysis.counting import Points
+from fusemax.analysis.explain import sentences, sized, title
 from fusemax.analysis.facts import Analysis, GroupFacts, Work
-from fusemax.errors import FusemaxError, did_you_mean
 from fusemax.tables import Table, joined
-from fusemax.units import readable_bytes, readable_number
+from fusemax.units import readable_bytes, readable_number, readable_seconds
 
 if TYPE_CHECKING:
     import sympy
 
-
-def report(analysis: Analysis) -> str:
-    """The whole report."""
-    arrow = f"{joined(analysis.inputs, 'no input')} -> {joined(analysis.outputs)}"
-    return "\n\n".join([f"{analysis.cascade}: {arrow}", *(table.text() for table in tables(analysis))])
+LONGEST = 200
+"""A sum of more characters is cut short; the JSON has all of it."""
 
 
-def tables(analysis: Analysis) -> tuple[Table, ...]:
+def report(analysis: Analysis, width: int | None = None) -> str:
+    """The whole report, in at most `width` columns if that is possible."""
+    heading = Table(f"{analysis.cascade}: {joined(analysis.inputs, 'no input')} -> {joined(analysis.outputs)}")
+    return "\n\n".join(table.text(width) for table in (heading, *tables(analysis)))
+
+
+def tables(analysis: Analysis) -> Iterator[Table]:
     """The report as tables."""
-    parts = [_passes(analysis), *_why(analysis), _einsums(analysis), _work(analysis), _traffic(analysis)]
-    if analysis.roofline is not None:
-        parts.append(_roofline(analysis))
-    return tuple(parts)
+    short = _short_names(analysis)
+    yield _passes(analysis)
+    yield from _why(analysis)
+    yield _einsums(analysis, short)
+    yield _work(analysis, short)
+    yield _traffic(analysis)
+    yield from _roofline(analysis)
 
 
-def explain(analysis: Analysis, rank: str) -> Table:
-    """Why a rank takes as many passes as it does, boundary by boundary. Raises `FusemaxError` for an unknown rank."""
-    name = next((group for group in analysis.groups if group.lower() == rank.lower()), None)
-    if name is None:
-        hint = did_you_mean(rank.upper(), analysis.groups) or f"its ranks are {joined(tuple(analysis.groups))}"
-        raise FusemaxError(f"no Einsum traverses a rank '{rank}'", hint)
-    facts = analysis.groups[name]
-    return Table(f"{_title(facts)}", (), (), (*_sentences(facts), *_footprint_sentences(analysis, facts)))
-
-
-def _title(facts: GroupFacts) -> str:
-    passes, group = facts.passes, facts.passes.group
-    family = f" (with its parts {joined(group.parts)})" if group.parts else ""
-    count = "1 pass is" if passes.passes == 1 else f"{passes.passes} passes are"
-    per_step = f", per step of {joined(passes.per_step_of)}" if passes.per_step_of else ""
-    return f"{group.name}{family}: {count} needed{per_step}"
-
-
-def _sentences(facts: GroupFacts) -> Iterator[str]:
-    """For every boundary who completes what, who needs it, and what is read again."""
-    passes = facts.passes
-    if passes.passes == 1:
-        yield "no Einsum reads a fiber again after something computed from all of it"
-    for boundary in passes.boundaries:
-        through = "" if boundary.waits_for == boundary.completes else f", from which {boundary.waits_for} is computed"
-        done = f"pass {boundary.after} completes {boundary.completes}{through}"
-        needs = f"{boundary.by} needs it and reads {boundary.rereads} again"
-        yield f"{done}; {needs}: pass {boundary.after + 1}"
-
-
-def _footprint_sentences(analysis: Analysis, facts: GroupFacts) -> Iterator[str]:
-    passes, footprint = facts.passes, facts.footprint
-    for boundary in footprint.boundaries:
-        kept = boundary.kept
-        if kept.tensors:
-            size = _size(analysis, kept.elements)
-            yield f"{joined(kept.tensors)} must live across the end of pass {boundary.after}: {size} elements per fiber"
-        else:
-            yield f"nothing needs to live across the end of pass {boundary.after}"
-        if boundary.recompute is not None:
-            other = boundary.recompute
-            size = _size(analysis, other.elements)
-            yield f"  or keep {joined(other.keep)}, {size} elements, and compute {joined(other.instead_of)} again"
-    if footprint.running.tensors:
-        size = _size(analysis, footprint.running.elements)
-        yield f"running state {joined(footprint.running.tensors)}: {size} elements"
-    if passes.partial_tensors:
-        yield f"with a part of the family only, needed on both sides: {joined(passes.partial_tensors)}"
-    grows = "grows" if footprint.grows_with_rank else "does not grow"
-    yield f"the least on chip is {_size(analysis, footprint.elements)} elements, which {grows} with {passes.group.name}"
-    read = ", ".join(f"{name} in {count}" for name, count in passes.per_tensor.items())
-    yield f"different passes that read each tensor: {read}" if read else "no tensor is read over it"
-
-
-def _size(analysis: Analysis, expr: sympy.Expr) -> str:
-    """An expression, and its value if the sizes are known."""
-    number = analysis.number(expr)
-    return str(expr) if number is None or expr.is_number else f"{expr} = {readable_number(number)}"
+# ------------------------------------------------------------------------------------------------------- passes
 
 
 def _passes(analysis: Analysis) -> Table:
@@ -94,9 +44,13 @@ def _passes(analysis: Analysis) -> Table:
     rows = [_pass_row(analysis, name, facts) for name, facts in analysis.groups.items() if name not in plain]
     headers = ["rank", "passes", "lives across", "least on chip (elements)", "grows with it"]
     if analysis.buffer_bytes is not None:
-        headers += [f"fits {readable_bytes(analysis.buffer_bytes)}", "extra DRAM traffic"]
-    below = (f"1 pass, nothing kept: {joined(plain)}",) if plain else ()
-    return Table("Passes and live footprints", tuple(headers), tuple(rows), below)
+        headers += [f"fits {readable_bytes(analysis.buffer_bytes)}", "extra DRAM traffic, at least"]
+    below = [f"1 pass, nothing kept: {joined(plain)}"] if plain else []
+    if analysis.tiles:
+        below.append(f"with tiles {joined([f'{rank}={size}' for rank, size in analysis.tiles.items()])}, else of 1")
+    if rows and _short_names(analysis):
+        below.append("fibers are counted whole, whatever filters leave of them")
+    return Table("Passes and live footprints", tuple(headers), tuple(rows), tuple(below))
 
 
 def _is_plain(facts: GroupFacts) -> bool:
@@ -109,82 +63,121 @@ def _pass_row(analysis: Analysis, name: str, facts: GroupFacts) -> tuple[str, ..
         name,
         f"{facts.passes.passes}{steps}",
         joined(facts.passes.live_tensors, "-"),
-        _size(analysis, facts.footprint.elements),
+        sized(analysis, facts.footprint.elements),
         "yes" if facts.footprint.grows_with_rank else "no",
     )
     if facts.spill is None:
         return row
-    fits = "yes" if facts.spill.fits else f"no, it needs {readable_bytes(facts.spill.footprint_bytes)}"
-    return (*row, fits, readable_bytes(facts.spill.extra_dram_bytes) if facts.spill.extra_dram_bytes else "-")
+    if facts.spill.fits:
+        return (*row, "yes", "-")
+    return (*row, f"no, {readable_bytes(facts.spill.footprint_bytes)}", readable_bytes(facts.spill.extra_dram_bytes))
 
 
 def _why(analysis: Analysis) -> Iterator[Table]:
-    """The boundaries of every group that has any; a family speaks for its parts unless they need more."""
+    """The boundaries of every group that has any."""
     told: list[str] = []
     for facts in analysis.groups.values():
         if facts.passes.boundaries:
-            told += [_title(facts), *(f"  {sentence}" for sentence in _sentences(facts))]
+            told += [title(facts), *(f"  {sentence}" for sentence in sentences(facts))]
     if told:
-        yield Table("Why", (), (), tuple(told))
+        yield Table("Why", below=tuple(told))
 
 
-def _einsums(analysis: Analysis) -> Table:
+# ---------------------------------------------------------------------------------------------------------- work
+
+
+def _short_names(analysis: Analysis) -> dict[Points, sympy.Symbol]:
+    """A name for each space within filters, whose size may be a long sum: n1, n2, ..."""
+    import sympy
+
+    spaces = (at.filtered for einsum in analysis.einsums for counts in einsum.work.tally.values() for at in counts)
+    filtered = dict.fromkeys(space for space in spaces if space.constraints)
+    return {space: sympy.Symbol(f"n{i}", integer=True, nonnegative=True) for i, space in enumerate(filtered, 1)}
+
+
+def _symbolic(work: Work, short: Mapping[Points, sympy.Symbol]) -> dict[str, sympy.Expr]:
+    return work.symbolic(lambda at: at.times(short[at.filtered]) if at.constraints else at.symbolic())
+
+
+def _einsums(analysis: Analysis, short: Mapping[Points, sympy.Symbol]) -> Table:
     shown = [name for name, facts in analysis.groups.items() if facts.passes.passes > 1]
     rows = tuple(
-        (einsum.text, *(str(einsum.passes.get(name, "-")) for name in shown), _operations(einsum.work, analysis))
+        (einsum.text, *(str(einsum.passes.get(name, "-")) for name in shown), _operations(einsum.work, analysis, short))
         for einsum in analysis.einsums
     )
-    return Table("Einsums", ("Einsum", *(f"pass over {name}" for name in shown), "operations"), rows)
+    below = tuple(f"{name} = {_points(space, analysis)}" for space, name in short.items())
+    return Table("Einsums", ("Einsum", *(f"pass over {name}" for name in shown), "operations"), rows, below)
 
 
-def _operations(work: Work, analysis: Analysis) -> str:
-    numbers = work.numbers(analysis.sizes) if analysis.sizes else None
+def _points(space: Points, analysis: Analysis) -> str:
+    """What a short name stands for."""
+    number = f" = {readable_number(space.number(analysis.sizes))}" if space.sizes <= analysis.sizes.keys() else ""
+    return f"{space.symbolic()}{number}, the points ({joined(space.variables)}) within the filters"
+
+
+def _operations(work: Work, analysis: Analysis, short: Mapping[Points, sympy.Symbol]) -> str:
+    numbers = analysis.numbers(work)
     if numbers is not None:
-        return ", ".join(f"{readable_number(n)} {kind}" for kind, n in numbers.items()) or "-"
-    return ", ".join(f"{expr} {kind}" for kind, expr in work.symbolic().items()) or "-"
+        return joined([f"{readable_number(n)} {kind}" for kind, n in numbers.items()], "-")
+    return joined([f"{cut(expr)} {kind}" for kind, expr in _symbolic(work, short).items()], "-")
 
 
-def _work(analysis: Analysis) -> Table:
+def _work(analysis: Analysis, short: Mapping[Points, sympy.Symbol]) -> Table:
     """The totals by kind."""
-    numbers = analysis.work.numbers(analysis.sizes) if analysis.sizes else None
+    numbers = analysis.numbers(analysis.work)
     rows = tuple(
-        (kind, str(expr), *((readable_number(numbers[kind]),) if numbers else ()))
-        for kind, expr in analysis.work.symbolic().items()
+        (kind, cut(expr), *((readable_number(numbers[kind]),) if numbers else ()))
+        for kind, expr in _symbolic(analysis.work, short).items()
     )
     below = tuple(
         f"one {name} is {joined([f'{n} {kind}' for kind, n in counts.items()])}"
         for name, counts in analysis.operators.items()
         if counts
     )
-    return Table("Operations in all", ("kind", "count", *(("number",) if numbers else ())), rows, below)
+    headers = ("kind", "count", *(("number",) if numbers else ()))
+    return Table("Operations in all", headers, rows, below, right=(2,))
+
+
+# ------------------------------------------------------------------------------------------------------- traffic
 
 
 def _traffic(analysis: Analysis) -> Table:
     rows = [
-        (name, what, _size(analysis, expr))
-        for what, tensors in (("read", analysis.traffic.reads), ("written", analysis.traffic.writes))
+        (name, what, sized(analysis, expr))
+        for what, tensors in (("read once", analysis.traffic.reads), ("written once", analysis.traffic.writes))
         for name, expr in tensors.items()
     ]
-    below: tuple[str, ...] = ()
-    elements = analysis.number(analysis.traffic.total)
-    numbers = analysis.work.numbers(analysis.sizes) if analysis.sizes else None
-    if elements is not None and numbers is not None and analysis.sizes:
-        count = elements * analysis.word_bits / 8
-        intensity = sum(numbers.values()) / count
-        below = (
-            f"in all {readable_number(elements)} elements, {readable_bytes(count)} in words of {analysis.word_bits} bit",
-            f"arithmetic intensity: {intensity:.5g} operations per byte",
-        )
-    return Table("Traffic that nothing avoids", ("tensor", "once", "elements"), tuple(rows), below)
+    below: list[str] = []
+    if analysis.sizes and analysis.traffic_bytes is not None:
+        elements = readable_number(analysis.number(analysis.traffic.total) or 0)
+        words = f"{readable_bytes(analysis.traffic_bytes)} in words of {analysis.word_bits} bit"
+        below.append(f"in all {elements} elements, {words}")
+    if analysis.intensity is not None:
+        below.append(f"arithmetic intensity: {analysis.intensity:.5g} operations per byte")
+    return Table("Traffic that nothing avoids", ("tensor", "moved", "elements"), tuple(rows), tuple(below))
 
 
-def _roofline(analysis: Analysis) -> Table:
-    assert analysis.roofline is not None
+def _roofline(analysis: Analysis) -> Iterator[Table]:
     roofline = analysis.roofline
-    below = [
-        f"operations need {roofline.compute_s:.5g} s on {joined(roofline.busiest, 'no unit')}, "
-        f"traffic {roofline.memory_s:.5g} s: at least {roofline.seconds:.5g} s, bound by {roofline.bound}"
-    ]
+    if roofline is None:
+        return
+    rows = (
+        ("operations", readable_seconds(roofline.compute_s), joined(roofline.busiest, "no unit")),
+        ("traffic", readable_seconds(roofline.memory_s), roofline.memory),
+    )
+    below = [f"at least {readable_seconds(roofline.seconds)}, bound by {roofline.bound}"]
     if roofline.lacking:
         below.append(f"no unit has {joined(roofline.lacking)}: not counted")
-    return Table(f"Roofline of {roofline.arch}", (), (), tuple(below))
+    yield Table(f"Roofline of {roofline.arch}", ("what", "least time", "on"), rows, tuple(below), right=(1,))
+
+
+def cut(expr: sympy.Expr) -> str:
+    """An expression, of which a long sum loses its end."""
+    text = str(expr)
+    if len(text) <= LONGEST or not expr.is_Add:
+        return text
+    terms = [str(term) for term in expr.as_ordered_terms()]
+    shown = len(terms)
+    while len(" + ".join(terms[:shown])) > LONGEST:
+        shown -= 1
+    return f"{' + '.join(terms[:shown])} + ... ({len(terms) - shown} more)"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import TypeVar
 
 from fusemax.errors import Problem, Source, Span
-from fusemax.ir.expr import Access, Expr
+from fusemax.ir.expr import Access, Expr, accesses, all_names, index_variables, is_shape, rank_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class Cascade:
             return header.name
         return self.source.name.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0] or "cascade"
 
-    @property
+    @cached_property
     def einsums(self) -> tuple[Einsum, ...]:
         """The Einsums in the order of the file."""
         return tuple(self._all(Einsum))
@@ -215,6 +216,29 @@ class Cascade:
     def sections(self) -> tuple[Section, ...]:
         """The headings."""
         return tuple(self._all(Section))
+
+    @property
+    def accesses(self) -> Iterator[Access]:
+        """Every access of the Einsums, written or read, in the order of the file."""
+        for einsum in self.einsums:
+            yield einsum.target
+            yield from accesses(einsum.expr)
+
+    @cached_property
+    def shape_names(self) -> frozenset[str]:
+        """Every upper-case name that has, or may be given, a size: ranks, and what `shape` and `stop` name.
+
+        >>> from fusemax import parse
+        >>> sorted(parse("shape M0 = 256, M1 = M / M0\\nZ[b] = A[b, E: d]").shape_names)
+        ['B', 'D', 'E', 'M', 'M0', 'M1']
+        """
+        declared = {rank for _, tensor in self.declarations for rank in tensor.ranks}
+        places = [place for access in self.accesses for place in access.places]
+        indexed = {place.rank for place in places if place.rank}
+        variables = {rank_of(variable) for place in places for variable in index_variables(place)}
+        sizes = [default.value for default in self.shapes] + [stop.count for stop in self.stops]
+        stated = {name for name in all_names(*sizes) if is_shape(name)}
+        return frozenset(declared | indexed | variables | stated | {default.rank for default in self.shapes})
 
     def __str__(self) -> str:
         from fusemax.ir.printer import print_cascade

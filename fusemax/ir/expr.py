@@ -79,6 +79,16 @@ def names(expr: Expr) -> Iterator[Name]:
     return (node for node in walk(expr) if isinstance(node, Name))
 
 
+def all_names(*exprs: Expr) -> Iterator[str]:
+    """The bare names of expressions, those in subscripts and filters included; not the names of tensors."""
+    for node in (node for expr in exprs for node in walk(expr)):
+        if isinstance(node, Name):
+            yield node.name
+        elif isinstance(node, Access):
+            for place in node.places:
+                yield from all_names(place.index, *place.filters)
+
+
 def transform(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
     """The expression with `change` applied to every node, operands first."""
     if isinstance(expr, Apply):
@@ -120,13 +130,13 @@ def term_without(expr: Expr, reduced: Iterable[str]) -> tuple[Expr, str] | None:
 
 
 def is_variable(name: str) -> bool:
-    """Rank variables are lower-case; ranks, which are also their shapes, upper-case."""
-    return name == name.lower()
+    """Rank variables are lower-case; ranks, which are also their shapes, upper-case; tensors alone may have a `'`."""
+    return name == name.lower() and "'" not in name
 
 
 def is_shape(name: str) -> bool:
     """An upper-case name may be a rank's shape."""
-    return name == name.upper()
+    return name == name.upper() and "'" not in name
 
 
 def rank_of(variable: str) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
-from itertools import groupby
-from math import isinf
+from math import inf
 from typing import assert_never
 
 from fusemax.ir.cascade import (
@@ -24,7 +23,7 @@ from fusemax.ir.cascade import (
     TensorDeclaration,
 )
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, Place
-from fusemax.ir.operators import ATOM, OPERATORS, POWER, REDUCERS, UNARY
+from fusemax.ir.operators import ATOM, OPERATORS, POWER, REDUCERS, SUM, UNARY
 
 INDENT = "  "
 
@@ -61,8 +60,13 @@ def _print_infix(expr: Apply, symbol: str, precedence: int) -> str:
 
 
 def print_number(value: int | float) -> str:
-    """The shortest text that reads back as the same number."""
-    return "inf" if isinf(value) else repr(value)
+    """The shortest text that reads back as the same number.
+
+    >>> print_number(-inf), print_number(1e-5), print_number(3)
+    ('-inf', '1e-5', '3')
+    """
+    mantissa, _, exponent = repr(value).partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def print_access(access: Access, scalar: str = "[]") -> str:
@@ -74,17 +78,24 @@ def print_access(access: Access, scalar: str = "[]") -> str:
 
 def print_place(place: Place) -> str:
     """`m`, `M: p`, `m: p - W < m <= p` or `M: p: p > 2`."""
-    index = _dense(place.index)
     rank = f"{place.rank}: " if place.rank else ""
-    return rank + index + (": " + print_filters(place.filters) if place.filters else "")
+    return rank + print_index(place.index) + (": " + print_filters(place.filters) if place.filters else "")
 
 
-def _dense(index: Expr) -> str:
-    """Products in an index are written without blanks, and so is the next step of an iteration: `m1+1`."""
+def print_index(index: Expr) -> str:
+    """A subscript: products are written without blanks, and so is the next step of an iteration: `m1+1`.
+
+    >>> print_index(Apply("add", (Name("m1"), Number(1))))
+    'm1+1'
+    """
     match index:
         case Apply("add", (Name(variable), Number(1))):
             return f"{variable}+1"
-    return print_expr(index).replace(" * ", "*")
+    return _dense(index, 0)
+
+
+def _dense(index: Expr, tight: int) -> str:
+    return print_expr(index, tight).replace(" * ", "*")
 
 
 def print_filters(filters: tuple[Apply, ...]) -> str:
@@ -98,9 +109,9 @@ def print_filters(filters: tuple[Apply, ...]) -> str:
     for i, comparison in enumerate(filters):
         symbol, (left, right) = OPERATORS[comparison.operator].symbol, comparison.args
         if i and _chains(filters[i - 1], comparison):
-            text += f" {symbol} {print_expr(right, 2)}"
+            text += f" {symbol} {_dense(right, SUM)}"
         else:
-            text += f"{' and ' if i else ''}{print_expr(left, 2)} {symbol} {print_expr(right, 2)}"
+            text += f"{' and ' if i else ''}{_dense(left, SUM)} {symbol} {_dense(right, SUM)}"
     return text
 
 
@@ -115,8 +126,8 @@ def print_reduction(reduction: Reduction) -> str:
 
 
 def print_tensor(tensor: TensorDeclaration) -> str:
-    """`T[M, P] empty = -inf`"""
-    ranks = f"[{', '.join(tensor.ranks)}]"
+    """`T[M, P] empty = -inf`, or `T` for a scalar."""
+    ranks = f"[{', '.join(tensor.ranks)}]" if tensor.ranks else ""
     return tensor.name + ranks + (f" empty = {print_expr(tensor.empty)}" if tensor.empty is not None else "")
 
 
@@ -131,18 +142,18 @@ def print_einsum(einsum: Einsum, width: int = 0) -> str:
 
 
 def print_statement(statement: Statement, width: int = 0) -> str:
-    """A statement on one line, without its comments."""
+    """A statement on one line, without its comments; an Einsum's left side is padded to `width`."""
     match statement:
         case Header(name):
             return f"cascade {name}"
         case Shapes(defaults):
-            return "shape " + ", ".join(map(_print_default, defaults))
+            return _preamble("shape", map(_print_default, defaults))
         case Param(name, value):
-            return f"param {name} = {print_expr(value)}"
+            return _preamble("param", [f"{name} = {print_expr(value)}"])
         case Op(name, args, body):
-            return f"op {name}({', '.join(args)}) = {print_expr(body)}"
+            return _preamble("op", [f"{name}({', '.join(args)}) = {print_expr(body)}"])
         case Declare(role, tensors):
-            return f"{role.value} " + ", ".join(map(print_tensor, tensors))
+            return _preamble(role.value, map(print_tensor, tensors))
         case Section(kind, variable):
             return f"{kind.value} {variable}:" if variable else f"{kind.value}:"
         case Stop(variable, count):
@@ -152,28 +163,46 @@ def print_statement(statement: Statement, width: int = 0) -> str:
     assert_never(statement)
 
 
-def print_cascade(cascade: Cascade, comments: bool = True) -> str:
-    """The canonical text: one statement a line, sections indented, their `=` aligned; ends with a newline.
+def _preamble(keyword: str, items: Iterable[str]) -> str:
+    return f"{keyword:6} {', '.join(items)}"
+
+
+def print_cascade(cascade: Cascade) -> str:
+    """The canonical text: one statement a line, sections indented; ends with a newline.
+
+    The `=` of Einsums without a blank line between them are aligned. Comments are kept, and so is one blank line where
+    there were any; one is put before the first declaration and before the first equation.
 
     >>> from fusemax import parse
     >>> print(print_cascade(parse("Z_{m}=A_{m,k}·B_{k} :: ⋀_k ×(∩) ⋁_k +(∪)")), end="")
     Z[m] = A[m, k] * B[k]
     """
     lines: list[str] = []
-    block, inside = None, False
-    for kind, group in groupby(cascade.statements, key=type):
-        statements = tuple(group)
-        width = max((len(print_access(s.target, scalar="")) for s in statements if isinstance(s, Einsum)), default=0)
-        for statement in statements:
-            above = statement.comments.above if comments else ()
-            if lines and _block(statement) != block and above[:1] != ("",):
+    block, indented = "", False
+    for run in _runs(cascade.statements):
+        width = max((len(print_access(s.target, scalar="")) for s in run if isinstance(s, Einsum)), default=0)
+        for statement in run:
+            comments = statement.comments
+            if lines and _block(statement) != block and "" not in comments.above:
                 lines.append("")
-            block, inside = _block(statement), inside or isinstance(statement, Section)
-            indent = INDENT if inside and kind is Einsum else ""
-            lines += [indent + comment if comment else "" for comment in above]
-            behind = f"  {statement.comments.behind}" if comments and statement.comments.behind else ""
+            block, indented = _block(statement), indented or isinstance(statement, Section)
+            indent = INDENT if indented and isinstance(statement, Einsum) else ""
+            lines += [indent + comment if comment else "" for comment in comments.above]
+            behind = f"  {comments.behind}" if comments.behind else ""
             lines.append(indent + print_statement(statement, width) + behind)
-    return "\n".join((*lines, *(cascade.comments_below if comments else ()))) + "\n"
+    return "\n".join((*lines, *cascade.comments_below)) + "\n"
+
+
+def _runs(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
+    """Einsums in a row, without a blank line between; every other statement by itself."""
+    run: list[Statement] = []
+    for statement in statements:
+        aligned = isinstance(statement, Einsum) and "" not in statement.comments.above
+        if run and not (aligned and isinstance(run[-1], Einsum)):
+            yield run
+            run = []
+        run.append(statement)
+    yield run
 
 
 def _block(statement: Statement) -> str:

@@ -22,8 +22,8 @@ def parse_teaal(text: str, name: str = "<teaal>") -> Cascade:
     ...   expressions: ["Z = A[k]"]
     ... '''
     >>> print(parse_teaal(text), end="")
-    input A[K]
-    output Z[]
+    input  A[K]
+    output Z
     <BLANKLINE>
     Z = A[k]
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import isinf
 
 from lark import Token, Tree
 
@@ -24,18 +25,8 @@ from fusemax.ir.cascade import (
     Stop,
     TensorDeclaration,
 )
-from fusemax.ir.expr import (
-    Access,
-    Apply,
-    Expr,
-    Name,
-    Number,
-    Place,
-    is_shape,
-    is_variable,
-    names,
-)
-from fusemax.ir.operators import INFIX
+from fusemax.ir.expr import Access, Apply, Expr, Name, Number, Place, all_names, is_shape, is_variable, names
+from fusemax.ir.operators import FUNCTIONS, INFIX, OPERATORS
 from fusemax.syntax.actions import Action, apply_actions
 
 Node = Tree[Token] | Token
@@ -56,13 +47,8 @@ class Builder:
         self.source, self.offset, self.comments = source, offset, comments
 
     def span(self, node: Node) -> Span:
-        """The place of a tree or token in the source."""
-        if isinstance(node, Token):
-            start, end = node.start_pos or 0, node.end_pos or 0
-        elif node.meta.empty:
-            start = end = 0
-        else:
-            start, end = node.meta.start_pos, node.meta.end_pos
+        """The place of a tree or token in the source: from its first token to its last."""
+        start, end = _end(node, 0).start_pos or 0, _end(node, -1).end_pos or 0
         return Span(self.source, self.offset + start, self.offset + end)
 
     def refuse(self, message: str, node: Node, hint: str | None = None) -> FusemaxError:
@@ -80,58 +66,62 @@ class Builder:
         return Header(str(tree.children[1]), self.span(tree), self.comments)
 
     def _shapes(self, tree: Tree[Token]) -> Shapes:
-        defaults = tuple(
-            ShapeDefault(self._rank(rank), self._expr(value), self.span(default))
-            for default, (rank, value) in ((d, d.children[::2]) for d in _trees(tree))
-        )
-        return Shapes(defaults, self.span(tree), self.comments)
+        return Shapes(tuple(map(self._default, _trees(tree))), self.span(tree), self.comments)
+
+    def _default(self, tree: Tree[Token]) -> ShapeDefault:
+        rank, _, value = tree.children
+        return ShapeDefault(self._rank(rank), self._expr(value), self.span(tree))
 
     def _param(self, tree: Tree[Token]) -> Param:
         _, name, _, value = tree.children
-        return Param(str(name), self._expr(value), self.span(tree), self.comments)
+        return Param(self._scalar(name), self._expr(value), self.span(tree), self.comments)
 
     def _op(self, tree: Tree[Token]) -> Op:
-        _, name, *args, _, body = tree.children
-        if len(set(args)) < len(args):
-            raise self.refuse(f"operator '{name}' names an argument twice", tree.children[2])
-        return Op(str(name), tuple(map(str, args)), self._expr(body), self.span(tree), self.comments)
+        name, *args = _tokens(tree, "NAME")
+        twice = next((arg for i, arg in enumerate(args) if arg in args[:i]), None)
+        if twice is not None:
+            raise self.refuse(f"operator '{name}' has two arguments '{twice}'", twice, "rename one")
+        body = self._expr(tree.children[-1])
+        return Op(str(name), tuple(map(self._scalar, args)), body, self.span(tree), self.comments)
 
     def _declare(self, tree: Tree[Token]) -> Declare:
-        tensors = tuple(self._tensor(tensor) for tensor in _trees(tree))
+        tensors = tuple(map(self._tensor, _trees(tree)))
         return Declare(Role(str(tree.children[0])), tensors, self.span(tree), self.comments)
 
     def _tensor(self, tree: Tree[Token]) -> TensorDeclaration:
-        name, *rest = tree.children
         ranks: tuple[str, ...] = ()
         empty: Expr | None = None
-        for child in rest:
-            if isinstance(child, Tree) and child.data == "ranks":
-                ranks = tuple(self._rank(rank) for rank in child.children)
-            elif isinstance(child, Tree):
+        for child in _trees(tree):
+            if child.data == "ranks":
+                ranks = tuple(map(self._rank, _tokens(child, "NAME")))
+            else:
                 empty = self._expr(child)
+        name = tree.children[0] if ranks else self._scalar(tree.children[0])
         return TensorDeclaration(str(name), ranks, empty, self.span(tree))
 
     def _section(self, tree: Tree[Token]) -> Section:
-        heading, *variable = tree.children
+        heading = _end(tree, 0)
         kinds = {"INIT": SectionKind.INIT, "LOOP": SectionKind.LOOP, "FINAL": SectionKind.FINAL}
-        assert isinstance(heading, Token)
-        named = self._variable(variable[0]) if variable else None
-        return Section(kinds[heading.type], named, self.span(tree), self.comments)
+        variable = next(map(self._variable, _tokens(tree, "NAME")), None)
+        return Section(kinds[heading.type], variable, self.span(tree), self.comments)
 
     def _stop(self, tree: Tree[Token]) -> Stop:
-        _, name, comparison, count = tree.children
+        _, _, name, comparison, count = tree.children
         if plain(str(comparison)) != ">=":
-            raise self.refuse(f"`stop` with '{comparison}'", comparison, f"write `stop: {name} >= N`")
+            raise self.refuse(f"'{comparison}' in `stop`", comparison, f"write `stop: {name} >= N`")
         return Stop(self._variable(name), self._expr(count), self.span(tree), self.comments)
 
     def _einsum(self, tree: Tree[Token]) -> Einsum:
         target, assign, expr, *groups = tree.children
-        assert isinstance(target, Tree)
-        written = self._target(target)
-        actions = tuple(self._action(action) for group in groups for action in _trees(group))
+        written = self._access(_tree(target), "*")
+        if isinstance(written, Name):
+            written = Access(written.name, (), written.span)
+        if not isinstance(written, Access):
+            raise self.refuse("'inf' is a number and cannot be written", target, "choose another name")
+        actions = tuple(self._action(action) for group in groups for action in _trees(_tree(group)))
         short = str(assign).removesuffix("=").strip()
         if short and actions:
-            raise self.refuse(f"'{short}=' and an action", assign, "say the reduction once")
+            raise self.refuse(f"'{assign}' and an action", assign, "say how to reduce only once")
         if short:
             actions = (Action(True, None, plain(short), None, self.span(assign)),)
         mapping = next((action for action in actions if not action.reduces), None)
@@ -139,137 +129,146 @@ class Builder:
         einsum = Einsum(written, value, (), self.span(tree), self.comments)
         return _initial_values(apply_actions(einsum, actions))
 
-    def _target(self, tree: Tree[Token]) -> Access:
-        access = self._access(tree, "*")
-        if isinstance(access, Name):
-            return Access(access.name, (), access.span)
-        if not isinstance(access, Access):
-            raise self.refuse("'inf' is a number and cannot be written", tree)
-        return access
-
     def _action(self, tree: Tree[Token]) -> Action:
-        word, *rest = tree.children
-        combine = rest[-1]
-        assert isinstance(word, Token) and isinstance(combine, Tree)
+        parts = {part.data: part for part in _trees(tree)}
         scope = None
-        if len(rest) == 2 and isinstance(rest[0], Tree):
-            scope = tuple(str(name).removeprefix("_").strip() for name in rest[0].children)
-        operator, *merge = map(str, combine.children)
-        return Action(tree.data == "reduce", scope, plain(operator), merge[0] if merge else None, self.span(tree))
+        if "scope" in parts:
+            variables = _tokens(parts["scope"], "NAME", "SUBSCRIPT")
+            scope = tuple(str(name).removeprefix("_").strip() for name in variables)
+        (operator,) = _tokens(parts["combine"], "ACTION_OP")
+        merge = next(map(str, _tokens(parts["combine"], "MERGE")), None)
+        return Action(tree.data == "reduce", scope, plain(operator), merge, self.span(tree))
 
     # ----------------------------------------------------------------------------------------------- expressions
 
     def _expr(self, node: Node, placeholder: str = "*", depth: int = 0) -> Expr:
-        assert isinstance(node, Tree)
+        """The expression of a tree; `placeholder` is the operator that `·` stands for."""
+        tree = _tree(node)
         if depth > DEEPEST:
-            raise self.refuse(f"an expression nested more than {DEEPEST} deep", node, "split it into several Einsums")
-        span = self.span(node)
-        operands = [child for child in node.children if isinstance(child, Tree)]
-        match node.data:
+            hint = "write it in several Einsums"
+            raise self.refuse(f"more than {DEEPEST} operators and brackets around this", _end(tree, 0), hint)
+        match tree.data:
             case "number":
-                return self._number(node)
+                return self._number(tree)
             case "infinity":
-                return Number(float("inf"), span)
+                return Number(float("inf"), self.span(tree))
             case "access":
-                return self._access(node, placeholder)
-            case "group":
-                return _at(self._expr(operands[0], placeholder, depth + 1), span)
+                return self._access(tree, placeholder)
             case "compare":
-                return self._comparison(node, placeholder, depth)
+                return self._comparison(tree, placeholder, depth)
             case "both":
-                raise self.refuse("'and' outside of a filter", node, "multiply two comparisons: (a < b) * (b < c)")
+                raise self.refuse("'and' outside of a filter", tree.children[1], "multiply: (a < b) * (b < c)")
             case "initial":
-                raise self.refuse("'=' inside an expression", node, "compare with `==`")
-        args = tuple(self._expr(operand, placeholder, depth + 1) for operand in operands)
-        match node.data:
+                raise self.refuse("'=' inside an expression", tree.children[1], "compare with `==`")
+        args = tuple(self._expr(operand, placeholder, depth + 1) for operand in _trees(tree))
+        match tree.data:
+            case "group":
+                return replace(args[0], span=self.span(tree))
             case "exponential":
-                return Apply("exp", args, span)
+                return Apply("exp", args, self.span(tree))
             case "call":
-                name = str(node.children[0])
-                return Apply(name, args, span)
+                return self._call(tree, args)
             case "placeholder":
-                name = INFIX.get(placeholder, placeholder)
-                return Apply(name, args, span)
+                return Apply(INFIX.get(placeholder, placeholder), args, self.span(tree))
             case operator:
-                return Apply(str(operator), args, span)
+                return Apply(str(operator), args, self.span(tree))
 
-    def _number(self, node: Tree[Token]) -> Number:
-        text = str(node.children[0])
+    def _call(self, tree: Tree[Token], args: tuple[Expr, ...]) -> Apply:
+        name = str(tree.children[0])
+        if name in OPERATORS and name not in FUNCTIONS:  # the name under which the table has an infix operator
+            raise self.refuse(f"unknown function '{name}'", tree.children[0], f"write `{OPERATORS[name].symbol}`")
+        return Apply(name, args, self.span(tree))
+
+    def _number(self, tree: Tree[Token]) -> Number:
+        text = str(tree.children[0])
         if text.isdigit() and len(text) > LONGEST_NUMBER:
-            raise self.refuse(f"a number of {len(text)} digits", node, "write large numbers as 1e40")
-        return Number(int(text) if text.isdigit() else float(text), self.span(node))
+            raise self.refuse(f"a number of {len(text)} digits", tree, "write large numbers as 1e40")
+        if isinf(float(text)):
+            raise self.refuse(f"'{text}' is larger than any float64", tree, "write `inf` for infinity")
+        return Number(int(text) if text.isdigit() else float(text), self.span(tree))
 
-    def _access(self, node: Tree[Token], placeholder: str) -> Expr:
-        name, *subscripts = node.children
+    def _access(self, tree: Tree[Token], placeholder: str) -> Expr:
+        name, *subscripts = tree.children
         if not subscripts:
-            return Number(float("inf"), self.span(node)) if name == "inf" else Name(str(name), self.span(node))
-        places = tuple(self._place(place) for place in _trees(_tree(subscripts[0])))
-        return Access(str(name), places, self.span(node))
+            return Number(float("inf"), self.span(tree)) if name == "inf" else Name(str(name), self.span(tree))
+        places = tuple(map(self._place, _trees(_tree(subscripts[0]))))
+        return Access(str(name) if places else self._scalar(name), places, self.span(tree))
 
-    def _comparison(self, node: Tree[Token], placeholder: str, depth: int) -> Expr:
-        if len(node.children) > 3:
-            raise self.refuse("a chained comparison outside of a filter", node, "multiply two: (a < b) * (b < c)")
-        return self._comparisons(node, placeholder, depth)[0]
+    def _scalar(self, name: Node) -> str:
+        """The name of a parameter, an argument or a scalar tensor."""
+        if name == "inf":
+            raise self.refuse("'inf' is a number", name, "choose another name")
+        return str(name)
 
-    def _comparisons(self, node: Tree[Token], placeholder: str = "*", depth: int = 0) -> tuple[Apply, ...]:
+    def _comparison(self, tree: Tree[Token], placeholder: str, depth: int) -> Expr:
+        if len(tree.children) > 3:
+            raise self.refuse("two comparisons in a row outside of a filter", tree, "multiply: (a < b) * (b < c)")
+        return self._comparisons(tree, placeholder, depth)[0]
+
+    def _comparisons(self, tree: Tree[Token], placeholder: str = "*", depth: int = 0) -> tuple[Apply, ...]:
         """The single comparisons of a chain `a < b <= c`."""
-        sides = [self._expr(child, placeholder, depth + 1) for child in node.children[::2]]
-        symbols = [plain(str(child)) for child in node.children[1::2]]
+        sides = [self._expr(child, placeholder, depth + 1) for child in tree.children[::2]]
+        symbols = [plain(str(child)) for child in tree.children[1::2]]
         return tuple(
-            Apply(INFIX[symbol], (left, right), self.span(node))
+            Apply(INFIX[symbol], (left, right), self.span(tree))
             for symbol, left, right in zip(symbols, sides, sides[1:], strict=False)
         )
 
     # ------------------------------------------------------------------------------------------------ subscripts
 
     def _place(self, tree: Tree[Token]) -> Place:
-        parts = [_tree(child) for child in tree.children]
+        parts = list(_trees(tree))
         rank = None
-        head = self._expr(parts[0])
-        if len(parts) > 1 and isinstance(head, Name) and is_shape(head.name) and not is_variable(head.name):
-            rank, parts = head.name, parts[1:]
-            head = self._filter_as_index(parts[0])
+        if len(parts) > 1 and (rank := self._named_rank(parts[0])):
+            parts = parts[1:]
+        if parts[0].data in ("both", "compare", "initial"):
+            hint = f"write the index first: `{rank}: m: m <= p`" if rank else "write the index first: `m: m <= p`"
+            raise self.refuse("a filter where an index should be", parts[0], hint)
         filters = tuple(comparison for part in parts[1:] for comparison in self._filter(part))
-        return Place(head, rank, filters, self.span(tree))
+        return Place(self._expr(parts[0]), rank, filters, self.span(tree))
 
-    def _filter_as_index(self, tree: Tree[Token]) -> Expr:
-        if tree.data in ("both", "compare", "initial"):
-            raise self.refuse("a filter where an index should be", tree, "write `M: m: m <= p`, or `m: m <= p`")
-        return self._expr(tree)
+    def _named_rank(self, tree: Tree[Token]) -> str | None:
+        """The rank of `M: p`; of `m: m <= p` none."""
+        head = self._expr(tree)
+        return head.name if isinstance(head, Name) and is_shape(head.name) else None
 
     def _filter(self, tree: Tree[Token], depth: int = 0) -> tuple[Apply, ...]:
         if depth > DEEPEST:
-            raise self.refuse(f"a filter nested more than {DEEPEST} deep", tree)
+            raise self.refuse(f"more than {DEEPEST} brackets around this", _end(tree, 0), "remove some")
         match tree.data:
             case "both":
-                left, right = map(_tree, tree.children)
-                return self._filter(left, depth + 1) + self._filter(right, depth + 1)
+                return tuple(one for part in _trees(tree) for one in self._filter(part, depth + 1))
             case "compare":
                 return self._comparisons(tree)
             case "group":
-                return self._filter(_tree(tree.children[0]), depth + 1)
+                return self._filter(next(_trees(tree)), depth + 1)
             case "initial":
-                left, _, right = tree.children
+                left, right = _trees(tree)
                 return (Apply("eq", (self._expr(left), self._expr(right)), self.span(tree)),)
-        raise self.refuse(
-            "a filter that compares nothing", tree, "write a filter like `m: m <= p`, an index of a rank like `M: p`"
-        )
+        hint = "write a filter like `m: m <= p`; before a colon, ranks are upper-case: `M: p`"
+        raise self.refuse("a filter that compares nothing", tree, hint)
 
     def _rank(self, node: Node) -> str:
         name = str(node)
-        if not is_shape(name) or "'" in name:
-            raise self.refuse(f"'{name}' is not a rank; ranks are upper-case", node, f"write {name.upper()}")
+        if not is_shape(name):
+            better = name.upper().replace("'", "1")
+            raise self.refuse(f"'{name}' is not a rank; ranks are upper-case", node, f"write {better}")
         return name
 
     def _variable(self, node: Node) -> str:
         name = str(node)
         if not is_variable(name):
-            raise self.refuse(f"'{name}' is not a rank variable; they are lower-case", node, f"write {name.lower()}")
+            better = name.lower().replace("'", "1")
+            message = f"'{name}' is not a rank variable; rank variables are lower-case"
+            raise self.refuse(message, node, f"write {better}")
         return name
 
 
-def _at(expr: Expr, span: Span) -> Expr:
-    return replace(expr, span=span)
+def _end(node: Node, which: int) -> Token:
+    """The first token (0) or the last (-1) of a tree; no tree is without."""
+    while isinstance(node, Tree):
+        node = node.children[which]
+    return node
 
 
 def _tree(node: Node) -> Tree[Token]:
@@ -281,34 +280,21 @@ def _trees(node: Tree[Token]) -> Iterator[Tree[Token]]:
     return (child for child in node.children if isinstance(child, Tree))
 
 
+def _tokens(node: Tree[Token], *types: str) -> list[Token]:
+    return [child for child in node.children if isinstance(child, Token) and child.type in types]
+
+
 def _initial_values(einsum: Einsum) -> Einsum:
     """`RM[m1: m1 = 0]` is `RM[0]`, if the Einsum says nothing else of `m1`."""
-    used = [name for place in einsum.target.places for name in _place_names(place)]
-    used += [name for expr in (einsum.expr,) for name in _all_names(expr)]
-    places = []
-    for place in einsum.target.places:
-        match place:
-            case Place(Name(variable), None, (Apply("eq", (Name(left), right)),)) if (
-                left == variable and used.count(variable) == 2 and not any(is_variable(n.name) for n in names(right))
-            ):
-                places.append(Place(right, None, (), place.span))
-            case _:
-                places.append(place)
-    return replace(einsum, target=replace(einsum.target, places=tuple(places)))
+    used = list(all_names(einsum.target, einsum.expr))
+    places = tuple(_initial_value(place, used) for place in einsum.target.places)
+    return replace(einsum, target=replace(einsum.target, places=places))
 
 
-def _place_names(place: Place) -> Iterator[str]:
-    for expr in (place.index, *place.filters):
-        yield from (name.name for name in names(expr))
-
-
-def _all_names(expr: Expr) -> Iterator[str]:
-    """Names of an expression, those in subscripts included."""
-    from fusemax.ir.expr import walk
-
-    for node in walk(expr):
-        if isinstance(node, Name):
-            yield node.name
-        elif isinstance(node, Access):
-            for place in node.places:
-                yield from _place_names(place)
+def _initial_value(place: Place, used: list[str]) -> Place:
+    match place:
+        case Place(Name(variable), None, (Apply("eq", (Name(left), right)),)) if (
+            left == variable and used.count(variable) == 2 and not any(is_variable(n.name) for n in names(right))
+        ):
+            return Place(right, None, (), place.span)
+    return place

@@ -1,0 +1,48 @@
+"""Architecture + mapping + shapes -> cycles, energy, traffic and utilization, in closed form and vectorized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fusemax.errors import FusemaxError
+from fusemax.ir.arch import Arch
+from fusemax.ir.cascade import Cascade
+from fusemax.ir.checked import Checked
+from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.model.bind import bind
+from fusemax.model.energy import Accounting
+from fusemax.model.estimate import Estimate, estimate
+from fusemax.validate import check
+
+__all__ = ["Estimate", "evaluate"]
+
+
+def evaluate(
+    cascade: Cascade | Checked,
+    arch: Arch,
+    mapping: MappingFile,
+    shapes: Mapping[str, Any],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    accounting: str = "full",
+) -> Estimate:
+    """The cost of a mapping of a cascade on an architecture.
+
+    `shapes` are elements by rank: integers for one point, or integer arrays of one length for a grid of points, which
+    is costed at once. `parameters` are those of the mapping's family. Raises `FusemaxError` for mappings that do not
+    fit the cascade, the architecture or the sizes, and for fusions that the cascade does not allow.
+
+    >>> from fusemax import load_arch, load_cascade, load_mapping
+    >>> shapes = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 1024, "P": 1024}
+    >>> mapping = load_mapping("fusemax-binding")
+    >>> found = evaluate(load_cascade(mapping.cascade), load_arch(mapping.arch), mapping, shapes)
+    >>> print(f"{found.latency_s * 1e3:.6f} ms, bound by {found.bound}")
+    2.013140 ms, bound by array1d
+    """
+    try:
+        charged = Accounting(accounting)
+    except ValueError:
+        raise FusemaxError(f"no accounting '{accounting}'", "choose full or artifact") from None
+    checked = check(cascade) if isinstance(cascade, Cascade) else cascade
+    return estimate(bind(checked, arch, mapping, shapes, parameters or {}), charged)

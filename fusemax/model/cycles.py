@@ -1,0 +1,163 @@
+"""Cycles from operation slots and edge traffic, put together as the mapping says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from fusemax.analysis.work import operations
+from fusemax.errors import FusemaxError, Problem
+from fusemax.ir.arch import Arch, Unit
+from fusemax.ir.checked import Checked
+from fusemax.ir.mapping import Block, Overlap
+from fusemax.model.accesses import Crossing, Edge, Mover
+from fusemax.model.plan import Placement, Plan, Step, Waiting, parts_of
+
+LEAVING = "south"
+"""The edge by which results leave; all others let operands in (the design's rule 14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Cycles of one placement over the run: what its operations occupy, and what its edges need.
+
+    `used` are slots of single elements, those that have work, over the whole run.
+    """
+
+    slots: Any
+    edges: Any
+    used: Any
+
+    @property
+    def cycles(self) -> Any:
+        """The larger of the two."""
+        return np.maximum(self.slots, self.edges)
+
+
+def times(checked: Checked, arch: Arch, plan: Plan, mover: Mover, crossings: tuple[Crossing, ...]) -> tuple[Time, ...]:
+    """The time of every placement. Raises `FusemaxError` for operators that a unit lacks and edges it has not."""
+    units = {unit.name: unit for unit in arch.units}
+    found = []
+    problems: list[Problem] = []
+    for number, placement in enumerate(plan.placements):
+        unit = units[placement.unit]
+        slots = _slots(checked, placement, unit, problems)
+        steps = mover.product(mover.sequence(placement))
+        mine = [crossing for crossing in crossings if crossing.placement == number]
+        space = mover.product(parts_of(placement.einsum.variables, mover.splits))
+        found.append(Time(slots * steps, _edge_cycles(unit, placement, mine, problems), slots * space))
+    if problems:
+        raise FusemaxError(problems)
+    return tuple(found)
+
+
+def _slots(checked: Checked, placement: Placement, unit: Unit, problems: list[Problem]) -> int:
+    """Slots per point: every operator takes its own, a chain of them one."""
+    total = 0
+    for kind, counts in operations(checked, placement.einsum).items():
+        times = sum(n for at, n in counts.items() if at.ranks or at.variables)
+        slots = unit.slots(kind)
+        if slots is None:
+            message = f"'{unit.name}' has no '{kind}', which '{placement.name}' needs"
+            has = ", ".join(op.name for op in unit.ops)
+            problems.append(Problem(message, placement.span, f"it has {has}: place the Einsum on another unit"))
+        else:
+            total += times * slots
+    return min(total, 1) if placement.chained else total
+
+
+def _edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], problems: list[Problem]) -> Any:
+    """Cycles for the words over the edges; what varies along no single entering edge takes the best split."""
+    lengths = dict(unit.axes)
+    rates = {edge: lengths[axis] for edge, axis in unit.edges}
+    entering = {axis: rates[edge] for edge, axis in unit.edges if edge != LEAVING}
+    if not rates:
+        return 0
+    bound: dict[str, Any] = dict.fromkeys(entering, 0)
+    either: Any = 0
+    leaving: Any = 0
+    for crossing in crossings:
+        if crossing.edge is Edge.OUT:
+            leaving = leaving + crossing.words
+            _check_exit(unit, placement, crossing, problems)
+        elif len(crossing.axes & entering.keys()) == 1:
+            (axis,) = crossing.axes & entering.keys()
+            bound[axis] = bound[axis] + crossing.words
+        else:
+            either = either + crossing.words
+    everything = reduce(lambda a, b: a + b, bound.values(), either) / sum(entering.values())
+    needs = [bound[axis] / rate for axis, rate in entering.items()] + [everything]
+    if LEAVING in rates:
+        needs.append(leaving / rates[LEAVING])
+    return reduce(np.maximum, needs)
+
+
+def _check_exit(unit: Unit, placement: Placement, crossing: Crossing, problems: list[Problem]) -> None:
+    """A result leaves by the edge whose axis it varies along; one that varies along another only has none."""
+    exits = {axis for edge, axis in unit.edges if edge == LEAVING}
+    if crossing.axes and not crossing.axes & exits:
+        message = f"'{placement.name}' varies along {', '.join(sorted(crossing.axes))} only, where '{unit.name}' has no edge to leave by"
+        problems.append(Problem(message, placement.span, "swap its axes"))
+
+
+# --------------------------------------------------------------------------------------------------------- composition
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """Cycles of a part of the tree, and of each unit in it if it were alone."""
+
+    cycles: Any
+    units: Mapping[str, Any]
+
+
+def compose(plan: Plan, times: tuple[Time, ...], mover: Mover, checked: Checked, arch: Arch) -> tuple[Any, ...]:
+    """The cycles of each phase; a mapping without `phase` is one."""
+    composer = _Composer(plan, times, mover, checked, arch)
+    phases = [child for child in plan.root.children if isinstance(child, Step) and child.kind is Block.PHASE]
+    return tuple(composer.step(phase).cycles for phase in phases or [plan.root])
+
+
+class _Composer:
+    """Adds up the tree."""
+
+    def __init__(self, plan: Plan, times: tuple[Time, ...], mover: Mover, checked: Checked, arch: Arch) -> None:
+        self.plan, self.times, self.mover, self.checked, self.arch = plan, times, mover, checked, arch
+
+    def step(self, step: Step) -> Composed:
+        """One node: units overlap below `pipeline` and within a stage, and take turns elsewhere."""
+        parts = [self.child(child) for child in step.children]
+        units: dict[str, Any] = {}
+        for part in parts:
+            for unit, cycles in part.units.items():
+                units[unit] = units.get(unit, 0) + cycles
+        waits = sum((self.drain(child) for child in step.children if isinstance(child, Waiting)), start=0)
+        if step.kind in (Overlap.PIPELINE, Block.STAGE):
+            return Composed(reduce(np.maximum, units.values(), 0) + waits, units)
+        total = reduce(lambda a, b: a + b, (part.cycles for part in parts), 0)
+        return Composed(total, units)
+
+    def child(self, child: Step | int | Waiting) -> Composed:
+        """A part: a subtree, a placement or a wait."""
+        match child:
+            case Step():
+                return self.step(child)
+            case Waiting():
+                return Composed(self.drain(child), {})
+            case number:
+                cycles = self.times[number].cycles
+                return Composed(cycles, {self.plan.placements[number].unit: cycles})
+
+    def drain(self, wait: Waiting) -> Any:
+        """One cycle a row and tile: a reduction over an axis arrives a cycle a row later."""
+        placement = next(p for p in self.plan.placements if p.name == wait.tensor)
+        mine = set(parts_of(placement.einsum.variables, self.mover.splits))
+        target = set(parts_of(placement.einsum.kept, self.mover.splits))
+        unit = next(unit for unit in self.arch.units if unit.name == placement.unit)
+        lengths = dict(unit.axes)
+        rows = max((lengths[axis] for axis, v in placement.axes if v in mine and v not in target), default=0)
+        return rows * self.mover.product([loop.variable for loop in wait.loops if loop.variable in mine])

@@ -1,0 +1,172 @@
+"""Joules, under two accountings, and square metres.
+
+`full` charges every access of every instance. `artifact` charges what the published numbers of FuseMax's evaluation
+contain: no register files, no drains, and not the kinds that a mapping says its source left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from fusemax.analysis.work import operations
+from fusemax.errors import FusemaxError
+from fusemax.ir.arch import DONE_AS, Arch, Unit
+from fusemax.model.accesses import Count, Crossing, Edge, Kind, Mover
+from fusemax.model.bind import Bound
+from fusemax.model.plan import Placement, parts_of
+
+
+class Accounting(Enum):
+    """What is charged."""
+
+    FULL = "full"
+    ARTIFACT = "artifact"
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Operations of one placement by the kind as which its unit does them, and the register words they read."""
+
+    done: Mapping[str, Any]
+    register_reads: Any
+    register_writes: Any
+
+
+OPERANDS = {"exp": 1, "log": 1, "sqrt": 1, "rsqrt": 1, "neg": 1, "abs": 1, "select": 3}
+"""Operands of kinds that do not have two."""
+
+
+def as_done(kind: str, unit: Unit) -> tuple[str, int]:
+    """The operation that a unit does for a kind, and how often: `mul` as `mac`, an `exp` perhaps as 6 `mac`."""
+    name = DONE_AS.get(kind, kind)
+    operation = next((op for op in unit.ops if op.name == name), None)
+    if operation is not None and operation.same_as is not None:
+        return operation.same_as, operation.times
+    return name, 1
+
+
+def placement_operations(bound: Bound, placement: Placement) -> Operations:
+    """The operations of one placement.
+
+    An operation reads one register word per operand and, in a reduction, the accumulator except at its first visit,
+    and writes one. An operation that stands for several of another reads and writes as many times.
+    """
+    unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
+    done: dict[str, Any] = {}
+    reads: Any = 0
+    writes: Any = 0
+    for kind, counts in operations(bound.checked, placement.einsum).items():
+        number: Any = 0
+        for at, n in counts.items():
+            number = number + n * _points(at.ranks, bound.sizes)
+        name, times = as_done(kind, unit)
+        done[name] = done.get(name, 0) + number * times
+        reads = reads + number * times * (OPERANDS.get(kind, 2) if times == 1 else 2)
+        writes = writes + number * times
+    for _ in placement.einsum.reductions[:1]:
+        reads = reads + _accumulations(bound.mover, placement)
+    return Operations(done, reads, writes)
+
+
+def _points(ranks: tuple[str, ...], sizes: Mapping[str, Any]) -> Any:
+    points: Any = 1
+    for rank in ranks:
+        points = points * sizes[rank]
+    return points
+
+
+def _accumulations(mover: Mover, placement: Placement) -> Any:
+    """Reads of accumulators: every point of the reduction but the first that each element adds up."""
+    everything = mover.product(parts_of(placement.einsum.variables, mover.splits))
+    kept = set(parts_of(placement.einsum.kept, mover.splits))
+    loops = mover.sequence(placement)
+    while loops and loops[-1] not in kept:
+        loops.pop()
+    mine = set(parts_of(placement.einsum.variables, mover.splits))
+    return everything - mover.product([*loops, *(v for _, v in placement.axes if v in mine)])
+
+
+def deliveries(mover: Mover, crossing: Crossing) -> Any:
+    """Register writes of a word that enters an array: one in each element that receives it."""
+    placement = mover.plan.placements[crossing.placement]
+    mine = set(parts_of(placement.einsum.variables, mover.splits))
+    copies = [v for axis, v in placement.axes if axis not in crossing.axes and v in mine]
+    return crossing.words * mover.product(copies)
+
+
+def memory_words(counts: tuple[Count, ...], memory: str, drains: bool) -> tuple[Any, Any]:
+    """Words read from and written to a memory; reads for drains are a count of their own, taken in if asked for."""
+    reads: Any = 0
+    writes: Any = 0
+    for count in counts:
+        if count.memory == memory and not count.reads:
+            writes = writes + count.words
+        elif count.memory == memory and (drains or count.kind is not Kind.DRAIN):
+            reads = reads + count.words
+    return reads, writes
+
+
+def memories_j(arch: Arch, counts: tuple[Count, ...], accounting: Accounting) -> dict[str, Any]:
+    """Joules of each memory, in accesses of its own width."""
+    joules: dict[str, Any] = {}
+    for memory in arch.memories:
+        reads, writes = memory_words(counts, memory.name, accounting is Accounting.FULL)
+        words = memory.access_bits / arch.word_bits
+        joules[memory.name] = reads / words * memory.read_j + writes / words * memory.write_j
+    return joules
+
+
+def unit_j(
+    bound: Bound, placement: Placement, done: Operations, arrived: Any, accounting: Accounting
+) -> Any:  # fmt: skip
+    """Joules of one placement in its unit: operations, and under `full` register files."""
+    unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
+    uncounted = bound.mapping.uncounted.kinds if bound.mapping.uncounted else ()
+    energies = {op.name: op.energy_j or 0.0 for op in unit.ops}
+    joules: Any = 0.0
+    for kind, number in done.done.items():
+        if accounting is Accounting.FULL or kind not in uncounted:
+            joules = joules + np.asarray(number, np.float64) * energies[kind]
+    if accounting is Accounting.FULL and unit.registers is not None:
+        writes = np.asarray(done.register_writes, np.float64) + arrived
+        joules = joules + np.asarray(done.register_reads, np.float64) * unit.registers.read_j
+        joules = joules + writes * unit.registers.write_j
+    return joules
+
+
+def arrivals(mover: Mover, crossings: tuple[Crossing, ...], number: int) -> Any:
+    """Register writes of all words that a placement receives."""
+    total: Any = 0.0
+    for crossing in crossings:
+        if crossing.placement == number and crossing.edge is Edge.IN:
+            total = total + np.asarray(deliveries(mover, crossing), np.float64)
+    return total
+
+
+def area_m2(arch: Arch) -> float:
+    """The area of buffers, register files and operators. Raises `FusemaxError` if the arch has no areas.
+
+    >>> from fusemax.syntax.arch import load_arch
+    >>> round(area_m2(load_arch("fusemax-cloud")) * 1e12)
+    1302951355
+    """
+    total = 0.0
+    for memory in arch.memories[1:]:
+        total += _area(arch, f"memory '{memory.name}'", memory.area_m2)
+    for unit in arch.units:
+        each = sum(op.area_m2 or 0.0 for op in unit.ops)
+        if unit.registers is not None:
+            each += _area(arch, f"the registers of '{unit.name}'", unit.registers.area_m2)
+        total += each * unit.elements
+    return total
+
+
+def _area(arch: Arch, what: str, area: float | None) -> float:
+    if area is None:
+        raise FusemaxError(f"'{arch.name}' states no area for {what}", "write `area: 1545 um^2` there")
+    return area

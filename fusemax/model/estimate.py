@@ -1,0 +1,147 @@
+"""What a mapping costs: cycles, seconds, joules, bytes at every level and utilization, with its breakdown by Einsum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fusemax.model.accesses import Count
+from fusemax.model.bind import Bound
+from fusemax.model.cycles import Time, compose, times
+from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words, placement_operations, unit_j
+
+
+@dataclass(frozen=True)
+class EinsumCost:
+    """The share of one Einsum: its unit, cycles by operations and by edges over the run, operations, and joules."""
+
+    einsum: str
+    unit: str
+    slot_cycles: Any
+    edge_cycles: Any
+    operations: Mapping[str, Any]
+    energy_j: Any
+
+
+@dataclass(frozen=True)
+class PhaseCost:
+    """One phase: cycles of its units, bytes of the outermost memory, and the seconds of the slower of both."""
+
+    cycles: Any
+    dram_bytes: Any
+    seconds: Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of one mapping at one shape point, or at each of a grid of them (then numbers are arrays).
+
+    `cycles` is the whole latency in cycles of the clock; `words` has reads (without those for drains) and writes by memory;
+    `counts` every count of movement, by memory, Einsum and tensor; `bound` names what limits most of the time.
+    """
+
+    mapping: str
+    cascade: str
+    arch: str
+    accounting: str
+    shapes: Mapping[str, Any]
+    cycles: Any
+    latency_s: Any
+    energy_j: Any
+    dram_bytes: Any
+    utilization: Mapping[str, Any]
+    bound: Any
+    words: Mapping[str, tuple[Any, Any]]
+    operations: Mapping[str, Any]
+    memory_j: Mapping[str, Any]
+    einsums: tuple[EinsumCost, ...] = field(repr=False)
+    phases: tuple[PhaseCost, ...] = field(repr=False)
+    counts: tuple[Count, ...] = field(repr=False)
+
+
+def estimate(bound: Bound, accounting: Accounting) -> Estimate:
+    """Cost a bound mapping (the design's rules 1 to 16)."""
+    arch, mover = bound.arch, bound.mover
+    movement = mover.movement()
+    spent = times(bound.checked, arch, bound.plan, mover, movement.crossings)
+    composed = compose(bound.plan, spent, mover, bound.checked, arch)
+    phases = tuple(_phase(bound, movement.counts, n, cycles) for n, cycles in enumerate(composed))
+    latency = sum((phase.seconds for phase in phases), start=np.float64(0))
+    done = [placement_operations(bound, placement) for placement in bound.plan.placements]
+    einsums = tuple(
+        EinsumCost(
+            placement.name, placement.unit, time.slots, time.edges, ops.done,
+            unit_j(bound, placement, ops, arrivals(mover, movement.crossings, i), accounting),
+        )
+        for i, (placement, time, ops) in enumerate(zip(bound.plan.placements, spent, done, strict=True))
+    )  # fmt: skip
+    memory_j = memories_j(arch, movement.counts, accounting)
+    words = {memory.name: memory_words(movement.counts, memory.name, False) for memory in arch.memories}
+    moved = sum(memory_words(movement.counts, arch.outermost.name, True))
+    cycles = latency * arch.clock_hz
+    return Estimate(
+        mapping=bound.mapping.name,
+        cascade=bound.checked.cascade.name,
+        arch=arch.name,
+        accounting=accounting.value,
+        shapes=bound.sizes,
+        cycles=cycles,
+        latency_s=latency,
+        energy_j=sum(memory_j.values()) + sum(einsum.energy_j for einsum in einsums),
+        dram_bytes=moved * (arch.word_bits / 8),
+        utilization=_utilization(bound, spent, cycles),
+        bound=_limits(bound, spent, phases),
+        words=words,
+        operations=_totals(einsums),
+        memory_j=memory_j,
+        einsums=einsums,
+        phases=phases,
+        counts=movement.counts,
+    )
+
+
+def _phase(bound: Bound, counts: tuple[Count, ...], number: int, cycles: Any) -> PhaseCost:
+    """Traffic of the outermost memory overlaps all compute of its phase."""
+    outermost = bound.arch.outermost
+    mine = tuple(count for count in counts if count.phase == number)
+    moved = sum(memory_words(mine, outermost.name, True)) * (bound.arch.word_bits / 8)
+    assert outermost.bandwidth_bytes_s is not None, "the reader of architectures asks for it"
+    return PhaseCost(cycles, moved, np.maximum(cycles / bound.arch.clock_hz, moved / outermost.bandwidth_bytes_s))
+
+
+def _utilization(bound: Bound, spent: tuple[Time, ...], cycles: Any) -> dict[str, Any]:
+    """Operation slots used over slots there are, for each unit."""
+    used: dict[str, Any] = {unit.name: 0 for unit in bound.arch.units}
+    for placement, time in zip(bound.plan.placements, spent, strict=True):
+        used[placement.unit] = used[placement.unit] + np.asarray(time.used, np.float64)
+    return {unit.name: used[unit.name] / (unit.elements * cycles) for unit in bound.arch.units}
+
+
+def _limits(bound: Bound, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> Any:
+    """What limits: the outermost memory if its time is longer than its phases' cycles for most of the time, else the
+    busiest unit; `stages` if no unit is busy all of the time."""
+    memory = bound.arch.outermost.name
+    starved: Any = 0.0
+    for phase in phases:
+        starved = starved + np.where(phase.cycles / bound.arch.clock_hz < phase.seconds, phase.seconds, 0.0)
+    busy: dict[str, Any] = {}
+    for placement, time in zip(bound.plan.placements, spent, strict=True):
+        busy[placement.unit] = busy.get(placement.unit, 0.0) + time.cycles
+    total = sum(phase.seconds for phase in phases)
+    names = np.array(list(busy))
+    stacked = np.array(np.broadcast_arrays(*busy.values()))
+    busiest = names[np.argmax(stacked, axis=0)]
+    serial = np.where(np.max(stacked, axis=0) < 0.999 * total * bound.arch.clock_hz, "waits", busiest)
+    result = np.where(starved > total / 2, memory, serial if len(phases) == 1 else busiest)
+    return str(result) if np.ndim(result) == 0 else result
+
+
+def _totals(einsums: tuple[EinsumCost, ...]) -> dict[str, Any]:
+    totals: dict[str, Any] = {}
+    for einsum in einsums:
+        for kind, number in einsum.operations.items():
+            totals[kind] = totals.get(kind, 0) + number
+    return totals

@@ -1,0 +1,291 @@
+"""A mapping bound to a cascade, an architecture and shapes: every Einsum with the loops around it, every hold.
+
+Extents are integers or integer arrays, one element a shape point: the same plan serves one point and a grid of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
+from fusemax.ir.arch import Arch
+from fusemax.ir.cascade import Role
+from fusemax.ir.checked import Checked, CheckedEinsum, Tensor, When
+from fusemax.ir.expr import Access, variable_of
+from fusemax.ir.mapping import Block, Case, For, Group, Hold, Node, On, Overlap, Placed, Wait
+from fusemax.ir.mapping import Mapping as MappingFile
+
+Extent = Any
+"""An integer, or an array of them, one a shape point."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopRef:
+    """One loop around something: its variable, and which loop node of the tree it belongs to."""
+
+    variable: str
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRef:
+    """A tensor held at a level: the loops outside of the hold, and, if its line says `spill`, the share that is."""
+
+    tensor: str
+    level: str
+    loops: tuple[LoopRef, ...]
+    spill: Any
+    spills: bool
+    order: int
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """An Einsum on a unit: the loops around it, what is spread over the axes, what runs inside, what is held where.
+
+    `body` is the loop body in which it stands (`previous:` is one of its own), `phase` the phase.
+    """
+
+    einsum: CheckedEinsum
+    unit: str
+    axes: tuple[tuple[str, str], ...]
+    over: tuple[str, ...]
+    chained: bool
+    loops: tuple[LoopRef, ...]
+    body: int
+    phase: int
+    holds: tuple[HoldRef, ...]
+    span: Span | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The Einsum's name."""
+        return self.einsum.name
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """`wait T` and the loops around it."""
+
+    tensor: str
+    loops: tuple[LoopRef, ...]
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node of the composition: how the parts below share time. Leaves are placements, by number, and waits."""
+
+    kind: Overlap | Block | None
+    children: tuple[Step | int | Waiting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The tree taken apart."""
+
+    placements: tuple[Placement, ...]
+    holds: tuple[HoldRef, ...]
+    root: Step
+    phases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value for every parameter: numbers or arrays for expressions, words for lists."""
+
+    numbers: Mapping[str, Any]
+    words: Mapping[str, tuple[str, ...]]
+
+
+class Planner:
+    """Walks the tree of a mapping with one choice of its parameters."""
+
+    def __init__(self, checked: Checked, arch: Arch, mapping: MappingFile, choice: Choice) -> None:
+        self.checked, self.arch, self.mapping, self.choice = checked, arch, mapping, choice
+        self.placements: list[Placement] = []
+        self.holds: list[HoldRef] = []
+        self.problems: list[Problem] = []
+        self.nodes = 0
+        self.phase = 0
+        self.writers: dict[str, list[CheckedEinsum]] = {}
+        for einsum in checked.einsums:
+            if not einsum.initial:
+                self.writers.setdefault(einsum.name, []).append(einsum)
+
+    def plan(self) -> Plan:
+        """The plan, or all problems of the tree."""
+        phased = [node for node in self.mapping.body if isinstance(node, Group) and node.block is Block.PHASE]
+        root = Step(None, self.body(self.mapping.body, (), (), 0))
+        if self.problems:
+            raise FusemaxError(self.problems)
+        return Plan(tuple(self.placements), tuple(self.holds), root, max(1, len(phased)))
+
+    def fresh(self) -> int:
+        """A number for a body or loop node."""
+        self.nodes += 1
+        return self.nodes
+
+    def body(
+        self, nodes: Sequence[Node], loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...], body: int
+    ) -> tuple[Step | int | Waiting, ...]:
+        """The children of one body; holds count for the whole of it."""
+        nodes = tuple(self.chosen(nodes))
+        for node in nodes:
+            if isinstance(node, Hold):
+                holds += self.held(node, loops)
+        found: list[Step | int | Waiting] = []
+        for node in nodes:
+            match node:
+                case For():
+                    found.append(self.loop(node, loops, holds))
+                case Group():
+                    found.append(self.group(node, loops, holds, body))
+                case On():
+                    found += self.placed(node, loops, holds, body)
+                case Wait(tensor):
+                    found.append(Waiting(tensor, loops, node.span))
+                case Hold():
+                    pass
+        return tuple(found)
+
+    def chosen(self, nodes: Iterable[Node]) -> Iterable[Node]:
+        """The nodes, with the branch of every `case` in its place."""
+        for node in nodes:
+            if not isinstance(node, Case):
+                yield node
+                continue
+            value = self.choice.words.get(node.parameter, ("",))
+            branch = next((body for name, body in node.branches if (name,) == value), None)
+            if branch is None:
+                names = [name for name, _ in node.branches]
+                hint = did_you_mean(" ".join(value), names) or f"choose {listed(names)}"
+                self.problems.append(Problem(f"no case '{' '.join(value)}' of '{node.parameter}'", node.span, hint))
+                continue
+            yield from self.chosen(branch)
+
+    def loop(self, node: For, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...]) -> Step:
+        """A loop node; its variables are loops of their own, outermost first."""
+        number = self.fresh()
+        inner = loops + tuple(LoopRef(variable, number) for variable in node.variables)
+        return Step(node.overlap, self.body(node.body, inner, holds, number))
+
+    def group(self, node: Group, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...], body: int) -> Step:
+        """A stage, a phase, or what runs for the tile before."""
+        match node.block:
+            case Block.PHASE:
+                step = Step(node.block, self.body(node.body, loops, holds, self.fresh()))
+                self.phase += 1
+                return step
+            case Block.PREVIOUS:
+                return Step(node.block, self.body(node.body, loops, holds, self.fresh()))
+            case Block.STAGE:
+                return Step(node.block, self.body(node.body, loops, holds, body))
+
+    def held(self, node: Hold, loops: tuple[LoopRef, ...]) -> tuple[HoldRef, ...]:
+        """The holds of one `hold` line."""
+        kept = set(self.choice.words.get(node.unless, ())) if node.unless else set()
+        names = [name for word in node.tensors for name in self.choice.words.get(word, (word,))]
+        spill = self.spilled(node)
+        refs: list[HoldRef] = []
+        for name in names:
+            if name not in self.checked.tensors:
+                hint = did_you_mean(name, self.checked.tensors)
+                self.problems.append(Problem(f"unknown tensor '{name}'", node.span, hint))
+            elif name not in kept:
+                refs.append(
+                    HoldRef(
+                        name, node.level, loops, spill, node.spill is not None, len(self.holds) + len(refs), node.span
+                    )
+                )
+        self.holds += refs
+        return tuple(refs)
+
+    def spilled(self, node: Hold) -> Any:
+        """The share of a hold that does not fit."""
+        from fusemax.ir.expr import Name, Number
+
+        match node.spill:
+            case None:
+                return 0
+            case Number(value):
+                return value
+            case Name(name) if name in self.choice.numbers:
+                return self.choice.numbers[name]
+        self.problems.append(Problem("a share that is no number and no parameter", node.span, "write `spill 0.5`"))
+        return 0
+
+    def placed(self, node: On, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...], body: int) -> list[int]:
+        """The Einsums of an `on` block."""
+        units = [unit.name for unit in self.arch.units]
+        if node.unit not in units:
+            hint = did_you_mean(node.unit, units) or f"its units are {listed(units)}"
+            self.problems.append(Problem(f"'{self.arch.name}' has no unit '{node.unit}'", node.span, hint))
+            return []
+        numbers = []
+        for item in node.einsums:
+            einsum = self.einsum(item)
+            if einsum is None:
+                continue
+            self.placements.append(
+                Placement(
+                    einsum, node.unit, node.axes, item.over, item.chained, loops, body, self.phase, holds, item.span
+                )
+            )
+            numbers.append(len(self.placements) - 1)
+        return numbers
+
+    def einsum(self, item: Placed) -> CheckedEinsum | None:
+        """The Einsum that a name means: the step of an iterative tensor, not its initial value."""
+        writers = self.writers.get(item.einsum)
+        if writers is None:
+            hint = did_you_mean(item.einsum, self.writers)
+            self.problems.append(
+                Problem(f"no Einsum '{item.einsum}' in '{self.checked.cascade.name}'", item.span, hint)
+            )
+            return None
+        return writers[0]
+
+
+def is_view(einsum: CheckedEinsum) -> bool:
+    """An Einsum that is one read of an input and no operator: a part of it under another name."""
+    only = isinstance(einsum.expr, Access) and not einsum.reductions and not einsum.initial
+    return only and einsum.target.when is None and bool(einsum.reads)
+
+
+def sources(checked: Checked) -> dict[str, Tensor]:
+    """Tensors that lie in the outermost memory from the start: inputs and, by their own ranks, views of them."""
+    found = {tensor.name: tensor for tensor in checked.inputs}
+    for einsum in checked.einsums:
+        if is_view(einsum) and einsum.reads[0].tensor in found:
+            found[einsum.name] = checked.tensors[einsum.name]
+    return found
+
+
+def is_output(tensor: Tensor) -> bool:
+    """Whether a tensor leaves to the outermost memory."""
+    return tensor.role is Role.OUTPUT
+
+
+def parts_of(variables: Iterable[str], splits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Variables with those that the mapping splits replaced by their parts."""
+    return tuple(part for variable in variables for part in splits.get(variable, (variable,)))
+
+
+def rank_variables(tensor: Tensor, splits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The variables of a tensor's ranks, split, without the one along which it is iterated."""
+    ranks = (rank for i, rank in enumerate(tensor.ranks) if i != tensor.iterative)
+    return parts_of(map(variable_of, ranks), splits)
+
+
+def running(tensor: Tensor) -> bool:
+    """Whether a tensor is the running state of an iteration."""
+    return tensor.iterative is not None
+
+
+def through_links(when: When | None) -> bool:
+    """A step's new value reaches readers of the same iteration through links."""
+    return when is When.NEW
