@@ -28,6 +28,7 @@ demo: .venv/installed | .cache/tmp
 	$(BIN)/fusemax analyze attention-1pass
 	$(BIN)/fusemax run attention-1pass --shape B=1,H=2,E=16,F=16,M=128,P=64,M0=32 --against attention --tolerance 1e-9
 	$(BIN)/python examples/02_attention_family.py
+	$(BIN)/fusemax compare unfused flat fusemax-binding --model bert,xlm --seq 1K,16K,256K --baseline flat
 
 test: .venv/installed-dev | .cache/tmp
 	$(BIN)/ruff check $(CHECKS)

@@ -1,6 +1,7 @@
 """Every shipped attention cascade: its passes over the keys, what it keeps, and whether it computes attention."""
 
 import numpy as np
+
 from fusemax import analyze, check, execute, load_cascade
 from fusemax.resources import names
 

@@ -1,6 +1,7 @@
 """Run a cascade on your own arrays, and compare it with NumPy."""
 
 import numpy as np
+
 from fusemax import execute, load_cascade
 
 generator = np.random.default_rng(1)

@@ -135,15 +135,21 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, if one is near.
 
-    >>> nearest("sofmax", ["softmax", "matmul"])
-    'softmax'
+    >>> nearest("sofmax", ["softmax", "matmul"]), nearest("MO", ["M", "M0"])
+    ('softmax', 'M0')
     """
     choices = sorted(set(known))
-    folded = {choice.lower(): choice for choice in reversed(choices)}
-    close = get_close_matches(name, choices, n=1) or [
-        folded[match] for match in get_close_matches(name.lower(), folded, n=1)
-    ]
+    folded = {_folded(choice): choice for choice in reversed(choices)}
+    if _folded(name) in folded:
+        return folded[_folded(name)]
+    close = get_close_matches(name, choices, n=1)
+    close = close or [folded[match] for match in get_close_matches(_folded(name), folded, n=1)]
     return close[0] if close else None
+
+
+def _folded(name: str) -> str:
+    """The name without what the eye takes for the same: upper and lower case, O and 0, l and 1."""
+    return name.lower().replace("o", "0").replace("l", "1")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,15 @@ from fusemax.validate.shapes import shape_names
 
 if TYPE_CHECKING:
     from fusemax.analysis import Analysis
+    from fusemax.ir.arch import Arch
+    from fusemax.ir.mapping import Mapping as MappingFile
+    from fusemax.model.choose import Chosen
+    from fusemax.model.compare import Comparison, Point
     from fusemax.reference import Array
+    from fusemax.report.estimates import EvaluationReport
+    from fusemax.report.reproduce import Reproduction
     from fusemax.report.runs import RunReport
+    from fusemax.report.show_mapping import ShownMapping
 
 
 def shapes_for(checked: Checked, model: str | None, length: int | None, given: Mapping[str, int]) -> dict[str, int]:
@@ -68,7 +75,9 @@ def executed(
     checked = check(load_cascade(name))
     reference = None if against is None else check(load_cascade(against))
     sizes = shapes_for(checked, model, length, shapes)
-    arrays: Mapping[str, Any] = _stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
+    arrays: Mapping[str, Any] = (
+        _stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
+    )
     start = time.perf_counter()
     results = execute(checked, arrays, sizes)
     seconds = time.perf_counter() - start
@@ -76,7 +85,12 @@ def executed(
     outputs = tuple(summarize(t.name, t.ranks, results[t.name], expected.get(t.name)) for t in checked.outputs)
     lengths = dict(zip(_ranks(checked), _lengths(checked, arrays), strict=True))
     report = RunReport(
-        checked.cascade.name, against, solve_shapes(checked, {**sizes, **lengths}), None if inputs else seed, seconds, outputs
+        checked.cascade.name,
+        against,
+        solve_shapes(checked, {**sizes, **lengths}),
+        None if inputs else seed,
+        seconds,
+        outputs,
     )
     return report, results
 
@@ -84,13 +98,119 @@ def executed(
 def drawn(name: str, path: Path, rank: str | None) -> str:
     """Load, check, analyze and draw; says over which rank the passes are shown."""
     from fusemax.analysis import analyze
+    from fusemax.report.drawing import draw
     from fusemax.report.files import write_whole
-    from fusemax.report.graph import draw, picture_of
+    from fusemax.report.graph import picture_of
 
     checked = check(load_cascade(name), complete=False)
     picture = picture_of(checked, analyze(checked), rank)
     write_whole(path, lambda temporary: draw(picture, temporary))
     return picture.rank
+
+
+def evaluated(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    arch: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    accounting: str = "full",
+) -> EvaluationReport:
+    """Load a mapping with its cascade and architecture, choose its parameters, and cost it."""
+    from fusemax.model import evaluate
+    from fusemax.report.estimates import EvaluationReport
+    from fusemax.syntax.mapping import load_mapping
+
+    mapping = load_mapping(name)
+    machine, checked = _machine_and_cascade(mapping, arch)
+    point, chosen = _point(mapping, checked, shapes, model, length, settings or {})
+    with chosen.explained():
+        found = evaluate(checked, machine, mapping, point.shapes, parameters=chosen.values, accounting=accounting)
+    return EvaluationReport(found, point.model, point.seq, chosen.values, (chosen.remark,) if chosen.remark else ())
+
+
+def compared(
+    names: Sequence[str],
+    *,
+    models: Sequence[str],
+    lengths: Sequence[int],
+    shapes: Mapping[str, int],
+    baseline: str | None = None,
+    arch: str | None = None,
+    accounting: str = "full",
+) -> Comparison:
+    """Load and cost several mappings, against a baseline: the first of them, unless another is named, as in `names`."""
+    from fusemax.model.compare import compare
+    from fusemax.syntax.mapping import load_mapping
+
+    mappings = [load_mapping(name) for name in names]
+    against = dict(zip(names, (mapping.name for mapping in mappings), strict=True)).get(baseline or "", baseline)
+    against = against if against is not None or len(mappings) < 2 else mappings[0].name
+    return compare(mappings, models, lengths, baseline=against, arch=arch, shapes=shapes, accounting=accounting)
+
+
+def reproduced(name: str | None = None) -> Reproduction:
+    """Load a study of published values, the first that is shipped if none is named, and evaluate it again."""
+    from fusemax import resources
+    from fusemax.report.reproduce import reproduce
+    from fusemax.syntax.study import KIND, load_study
+
+    return reproduce(load_study(name or resources.names(KIND, ".yaml")[0]))
+
+
+def shown(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    arch: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Arch | ShownMapping:
+    """Load an architecture, or a mapping with all that it names, bound to sizes if there are any."""
+    from fusemax.ir.arch import Arch
+    from fusemax.model.bind import bind
+    from fusemax.report.show import load_shown
+    from fusemax.report.show_mapping import ShownMapping
+
+    found = load_shown(name)
+    if isinstance(found, Arch):
+        if shapes or model or length or arch or settings:
+            raise FusemaxError(f"'{found.name}' is an architecture, which has no sizes", "show a mapping with them")
+        return found
+    machine, checked = _machine_and_cascade(found, arch)
+    if not (shapes or model or length or settings):
+        return ShownMapping(found, machine, checked)
+    point, chosen = _point(found, checked, shapes, model, length, settings or {})
+    with chosen.explained():
+        bound = bind(checked, machine, found, point.shapes, chosen.values)
+    return ShownMapping(found, machine, checked, chosen.values, bound, point.title)
+
+
+def _machine_and_cascade(mapping: MappingFile, arch: str | None) -> tuple[Arch, Checked]:
+    from fusemax.syntax.arch import load_arch
+
+    return load_arch(arch or mapping.arch), check(load_cascade(mapping.cascade))
+
+
+def _point(
+    mapping: MappingFile, checked: Checked, shapes: Mapping[str, int], model: str | None, length: int | None,
+    settings: Mapping[str, str],
+) -> tuple[Point, Chosen]:  # fmt: skip
+    """One model at one length, with sizes of the cascade's ranks, and the parameters there; settings overrule them."""
+    from dataclasses import replace
+
+    from fusemax.model.choose import Chosen, chosen_for, value_of_text
+    from fusemax.model.compare import points_of
+
+    (point,) = points_of([model] if model else [], [] if length is None else [length], shapes)
+    wanted = {*shape_names(checked), *shapes}
+    point = replace(point, shapes={rank: size for rank, size in point.shapes.items() if rank in wanted})
+    set_ = {parameter: value_of_text(mapping, parameter, text) for parameter, text in settings.items()}
+    chosen = chosen_for(mapping, point.model, point.seq)
+    return point, Chosen({**chosen.values, **set_}, None if set_ else chosen.remark)
 
 
 def _ranks(checked: Checked) -> list[str]:
@@ -105,15 +225,25 @@ def _lengths(checked: Checked, arrays: Mapping[str, Any]) -> list[int]:
 
 def _stored(path: Path) -> dict[str, Any]:
     """The arrays of a `.npz` file."""
+    import zipfile
+
     import numpy as np
 
+    if not path.exists():
+        raise FusemaxError(f"no file '{path}'", "name a file that `numpy.savez` wrote")
     try:
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            raise FusemaxError(f"'{path}' is not a .npz file", "write it with `numpy.savez`")
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        raise FusemaxError(f"no file '{path}'", "name a file that `numpy.savez` wrote") from None
-    except (OSError, ValueError, AttributeError, EOFError, KeyError) as error:
-        raise FusemaxError(f"'{path}' holds no arrays: {str(error).splitlines()[0]}", "write it with `numpy.savez`") from None
+    except OSError as error:
+        raise FusemaxError(
+            f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}", "check the path"
+        ) from None
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise FusemaxError(
+            f"'{path}' holds no arrays of numbers: {str(error).splitlines()[0]}", "write it with `numpy.savez`"
+        ) from None
 
 
 def _reference(
@@ -125,8 +255,8 @@ def _reference(
     missing = [tensor.name for tensor in reference.inputs if tensor.name not in arrays]
     shared = [t.name for t in reference.outputs if t.name in {o.name for o in checked.outputs}]
     if missing or not shared:
-        what = f"input {listed(missing)}" if missing else "an output of the same name"
-        raise FusemaxError(f"'{reference.cascade.name}' cannot be compared: '{checked.cascade.name}' has not {what}",
+        what = f"no input {listed(missing)}" if missing else "no output of the same name"
+        raise FusemaxError(f"'{reference.cascade.name}' cannot be compared: '{checked.cascade.name}' has {what}",
                            "compare cascades with the same inputs and outputs")  # fmt: skip
     known = set(shape_names(reference))
     wanted = {tensor.name: arrays[tensor.name] for tensor in reference.inputs}

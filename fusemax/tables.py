@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import zip_longest
 
-NARROWEST = 12
-"""Columns are not made narrower than this, however narrow the terminal is."""
+FOLD = "  "
+"""Before the further lines of what is too long for one."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Table:
     def _grid(self, width: int | None) -> Iterator[str]:
         if not self.rows:
             return
-        widths = _narrowed([max(map(len, column)) for column in zip(self.headers, *self.rows, strict=True)], width)
+        widths = _narrowed(list(zip(self.headers, *self.rows, strict=True)), width)
         rules = tuple("-" * columns for columns in widths)
         for row in (self.headers, rules, *self.rows):
             cells = [_folded(cell, columns) for cell, columns in zip(row, widths, strict=True)]
@@ -63,16 +65,37 @@ def _cell(tag: str, text: str, align: str) -> str:
     return f"<{tag} style='text-align:{align}'>{escape(text)}</{tag}>"
 
 
-def _narrowed(widths: list[int], most: int | None) -> list[int]:
-    """The widths of columns, of which the widest give way until all fit, with two blanks before each."""
-    widths = list(widths)
-    while most is not None and sum(widths) + 2 * len(widths) > most and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+def _narrowed(columns: Sequence[Sequence[str]], most: int | None) -> list[int]:
+    """The widths of columns: the widest give way until all fit, two blanks before each, but words stay whole."""
+    widths = [max(map(len, column)) for column in columns]
+    if most is None or sum(widths) + 2 * len(widths) <= most:
+        return widths
+    words = [[word for cell in column for word in f"{_glued(cell)} ".split(" ")] for column in columns]
+    least = [max(map(len, column)) + len(FOLD) for column in words]
+    while sum(widths) + 2 * len(widths) > most:
+        spare = [width - lowest for width, lowest in zip(widths, least, strict=True)]
+        if max(spare) <= 0:
+            break
+        widths[max(range(len(widths)), key=lambda i: (spare[i] > 0, widths[i]))] -= 1
     return widths
 
 
 def _folded(cell: str, width: int) -> list[str]:
-    return [cell] if len(cell) <= width else textwrap.wrap(cell, width, break_on_hyphens=False)
+    return folded(cell, width, FOLD) if len(cell) > width else [cell]
+
+
+def folded(text: str, width: int, indent: str = "") -> list[str]:
+    """A text in lines of at most `width` characters; what is in square brackets stays together.
+
+    >>> folded("Z[m, n] = A[k, m] * B[k, n]", 12)
+    ['Z[m, n] =', 'A[k, m] *', 'B[k, n]']
+    """
+    lines = textwrap.wrap(_glued(text), width, subsequent_indent=indent, break_on_hyphens=False)
+    return [line.replace(NO_BREAK, " ") for line in lines]
+
+
+def _glued(text: str) -> str:
+    return re.sub(r"\[[^\]]*\]", lambda access: access[0].replace(" ", NO_BREAK), text)
 
 
 def _wrapped(line: str, width: int | None, indent: int = 2) -> list[str]:
@@ -80,8 +103,9 @@ def _wrapped(line: str, width: int | None, indent: int = 2) -> list[str]:
     first = " " * (indent + len(line) - len(line.lstrip(" ")))
     if width is None or len(line) + indent <= width:
         return [(" " * indent + line).rstrip()]
-    return textwrap.wrap(line.lstrip(" "), max(width, 2 * NARROWEST), initial_indent=first, subsequent_indent=f"{first}  ",
-                         break_on_hyphens=False)  # fmt: skip
+    return textwrap.wrap(
+        line.lstrip(" "), max(width, 40), initial_indent=first, subsequent_indent=first + FOLD, break_on_hyphens=False
+    )
 
 
 def joined(names: Sequence[str], otherwise: str = "") -> str:

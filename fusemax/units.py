@@ -18,15 +18,40 @@ _UNIT = r"[A-Za-zµ]+(\^-?\d)?"
 _QUANTITY = re.compile(rf"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*{_UNIT}(\s*[/*]\s*{_UNIT})*\s*")
 
 
+_EXAMPLES = {"byte": "16 MiB", "bit": "16 bit", "byte/s": "400 GiB/s", "Hz": "940 MHz", "J": "2.5 pJ", "m^2": "49.3 um^2"}
+_DEFINITIONS = """
+    femto- = 1e-15 = f-
+    pico- = 1e-12 = p-
+    nano- = 1e-9 = n-
+    micro- = 1e-6 = u- = µ-
+    milli- = 1e-3 = m-
+    kilo- = 1e3 = k-
+    mega- = 1e6 = M-
+    giga- = 1e9 = G-
+    tera- = 1e12 = T-
+    kibi- = 1024 = Ki-
+    mebi- = 1048576 = Mi-
+    gibi- = 1073741824 = Gi-
+    tebi- = 1099511627776 = Ti-
+    meter = [length] = m
+    second = [time] = s
+    joule = [energy] = J
+    bit = [information] = b
+    byte = 8 * bit = B
+    hertz = 1 / second = Hz
+"""
+"""What sizes of machines are given in. A bit is a dimension: in pint's own definitions it is a number, and 940 MHz a bandwidth."""
+
+
 @cache
 def _registry() -> pint.UnitRegistry[float]:
     import pint
 
-    return pint.UnitRegistry(cache_folder=None)
+    return pint.UnitRegistry(_DEFINITIONS.splitlines(), cache_folder=None)
 
 
 def quantity(text: str, unit: str, what: str) -> float:
-    """The magnitude of a quantity in a base unit.
+    """The magnitude of a quantity in a base unit: byte, bit, byte/s, Hz, J or m^2.
 
     Raises `FusemaxError` if the text is no quantity, has no unit, or one of another kind.
 
@@ -37,7 +62,7 @@ def quantity(text: str, unit: str, what: str) -> float:
     """
     import pint
 
-    example = {"byte": "16 MiB", "bit": "16 bit", "byte/s": "400 GiB/s", "Hz": "940 MHz", "J": "2.5 pJ"}.get(unit, unit)
+    example = _EXAMPLES[unit]
     if len(text) > LONGEST or not _QUANTITY.fullmatch(text):
         raise FusemaxError(f"{what} '{text[:LONGEST]}' is not a number with a unit", f"write it like `{example}`")
     try:

@@ -186,3 +186,36 @@ def generated_cascades(draw: DrawFn, iterations: bool = True) -> Generated:
         else:
             writer.einsum(f"T{i}")
     return Generated("\n".join(writer.lines), writer.sizes)
+
+
+@st.composite
+def plain_cascades(draw: DrawFn, iterations: bool = False, starts: bool = False) -> str:
+    """The text of a cascade of products over the ranks K and J, subscripted by their variables alone.
+
+    With `iterations`, some Einsums are steps over k whose final coordinate is read afterwards, perhaps with the sum of
+    what the step before left; with `starts`, their initial values may be earlier results.
+    """
+    ranks = st.sampled_from([("k",), ("k", "j"), ("j", "k"), ("j",)])
+    known = [(f"A{i}", draw(ranks)) for i in range(3)]
+    lines = [f"input {access(name, places).upper()}" for name, places in known] + ["shape K = 2, J = 2"]
+    for i in range(draw(st.integers(2, 6))):
+        reads = [draw(st.sampled_from([*known, *known[-3:]])) for _ in range(draw(st.sampled_from([2, 1, 3])))]
+        variables = list(dict.fromkeys(v for _, places in reads for v in places))
+        kept = tuple(draw(st.lists(st.sampled_from(variables), unique=True))) if variables else ()
+        if iterations and draw(st.booleans()):
+            others = tuple(v for v in kept if v == "j")
+            factors = [access(*read) for read in reads if set(read[1]) <= {"k", *others}]
+            starting = ["1", *(access(*t) for t in known if starts and t[1] == others)]
+            lines.append(f"{access(f'S{i}', ('0', *others))} = {draw(st.sampled_from(starting))}")
+            if draw(st.booleans()):
+                lines.append(f"N{i}[k] = {access(f'S{i}', ('k', *others))}")
+                factors.append(f"N{i}[k]")
+            step = " * ".join([access(f"S{i}", ("k", *others)), *factors])
+            lines.append(f"{access(f'S{i}', ('k+1', *others))} = {step}")
+            lines.append(f"{access(f'F{i}', others)} = {access(f'S{i}', ('K', *others))}")
+            lines.append(f"{access(f'R{i}', ('k', *others))} = {access(f'S{i}', ('k+1', *others))}")
+            known += [(f"F{i}", others), (f"R{i}", ("k", *others))]
+        else:
+            lines.append(f"{access(f'T{i}', kept)} = {' * '.join(access(*read) for read in reads)}")
+            known.append((f"T{i}", kept))
+    return "\n".join(lines)

@@ -118,7 +118,7 @@ def terminal_use(module: str, tree: ast.Module) -> Iterator[str]:
 
 def shipped_designs() -> frozenset[str]:
     """The names of shipped cascades, machines and workloads that are too long to be found by chance."""
-    files = [file for kind in ("cascades", "arch") for file in (ROOT / kind).rglob("*") if file.is_file()]
+    files = [file for kind in ("cascades", "arch", "mappings") for file in (ROOT / kind).rglob("*") if file.is_file()]
     return frozenset(name for file in files if len(name := file.stem.lower()) > 3 and not name.startswith("."))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DATA = ("grammars", "cascades", "arch")
+DATA = ("grammars", "cascades", "arch", "mappings")
 
 
 def run(*command: str | Path, cwd: Path, timeout: float) -> str:

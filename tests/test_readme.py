@@ -5,10 +5,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
 from fusemax.cli import run
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = [textwrap.dedent(block).strip("\n") + "\n" for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.M)]
+BLOCKS = [
+    textwrap.dedent(block).strip("\n") + "\n" for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.M)
+]
 
 
 def block(start: str) -> str:
@@ -43,3 +46,16 @@ def test_the_shown_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     Path("wrong2.cascade").write_text(textwrap.dedent(text), encoding="utf-8")
     assert run(["check", "wrong2.cascade"]) == 1
     assert capsys.readouterr().err == block("wrong2.cascade:3:21")
+
+
+def test_the_shown_mapping_is_the_shipped_one() -> None:
+    """README's mapping is the shipped file, without its header comment."""
+    shipped = (Path(__file__).parent.parent / "mappings" / "fusemax-binding.mapping").read_text(encoding="utf-8")
+    assert shipped[shipped.index("mapping fusemax-binding") :] == block("mapping fusemax-binding")
+
+
+def test_the_shown_comparison(capsys: pytest.CaptureFixture[str]) -> None:
+    """README's comparison is what the command above it prints."""
+    command, shown = block("fusemax compare unfused").split("\n\n", 1)
+    assert run(command.split()[1:]) == 0
+    assert capsys.readouterr().out == shown

@@ -83,8 +83,11 @@ def _checked_tiles(checked: Checked, tiles: Mapping[str, int], sizes: Mapping[st
 
 
 def _traffic(checked: Checked) -> Traffic:
+    import sympy
+
     sizes = {rank: symbol(rank) for rank in checked.ranks}
-    return Traffic(
-        {tensor.name: elements(tensor, sizes) for tensor in checked.inputs},
-        {tensor.name: elements(tensor, sizes) for tensor in checked.outputs},
+    reads, writes = (
+        {tensor.name: sympy.sympify(elements(tensor, sizes)) for tensor in tensors}
+        for tensors in (checked.inputs, checked.outputs)
     )
+    return Traffic(reads, writes)

@@ -154,9 +154,11 @@ class Analysis:
         return sum(counts.values()) / moved if counts is not None and moved else None
 
     def number(self, expr: sympy.Expr) -> int | None:
-        """The value of an expression with the known sizes, if they are enough."""
+        """The value of an expression with the known sizes, if they are enough; a ragged last tile counts as one."""
+        import sympy
+
         values = {s: self.sizes[s.name] for s in expr.free_symbols if s.name in self.sizes}
-        return int(expr.subs(values)) if len(values) == len(expr.free_symbols) else None
+        return int(sympy.ceiling(expr.subs(values))) if len(values) == len(expr.free_symbols) else None
 
     def numbers(self, work: Work) -> dict[str, int] | None:
         """Operations by kind as integers, if sizes were given and are enough."""

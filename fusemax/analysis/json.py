@@ -15,8 +15,8 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
     """The analysis as JSON data: symbols as text, numbers beside them where the sizes are known, else null."""
     return {
         "cascade": analysis.cascade,
-        "inputs": list(analysis.inputs),
-        "outputs": list(analysis.outputs),
+        "inputs": sorted(analysis.inputs),
+        "outputs": sorted(analysis.outputs),
         "shapes": dict(analysis.sizes),
         "tiles": dict(analysis.tiles),
         "einsums": [
@@ -61,8 +61,9 @@ def _group(analysis: Analysis, facts: GroupFacts) -> dict[str, Any]:
             for b in passes.boundaries
         ],
         "kept": [_kept(analysis, boundary) for boundary in footprint.boundaries],
-        "buffer": spill
-        and {
+        "buffer": None
+        if spill is None
+        else {
             "fits": spill.fits,
             "footprint_bytes": spill.footprint_bytes,
             "extra_dram_bytes": spill.extra_dram_bytes,
@@ -77,8 +78,9 @@ def _kept(analysis: Analysis, boundary: BoundaryFootprint) -> dict[str, Any]:
         "tensors": list(kept.tensors),
         **_value(analysis, "elements", kept.elements),
         **_value(analysis, "fibers", kept.fibers),
-        "recompute": other
-        and {
+        "recompute": None
+        if other is None
+        else {
             "keep": list(other.keep),
             "instead_of": list(other.instead_of),
             **_value(analysis, "elements", other.elements),
@@ -93,7 +95,9 @@ def _value(analysis: Analysis, key: str, expr: sympy.Expr) -> dict[str, Any]:
 
 def _roofline(analysis: Analysis) -> dict[str, Any] | None:
     roofline = analysis.roofline
-    return roofline and {
+    if roofline is None:
+        return None
+    return {
         "arch": roofline.arch,
         "compute_s": roofline.compute_s,
         "memory_s": roofline.memory_s,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from fusemax.analysis.groups import Group, View, rank_groups, views
 from fusemax.ir.cascade import Role
-from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
+from fusemax.ir.checked import Checked, CheckedEinsum, Loop, Use, When
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,9 @@ class _Time:
 
 
 START = _Time(0, False)
+BEFORE, INITIALLY = "@v", "@0"
+"""Marks of versions of an iterative tensor that are tensors of their own here: what the step before left of one that
+is iterated outside of the group (other fibers), and an initial value."""
 
 
 def group_passes(checked: Checked, einsums: Sequence[View], group: Group) -> GroupPasses:
@@ -90,15 +93,22 @@ class _Counter:
 
     def __init__(self, checked: Checked, views: Sequence[View], group: Group) -> None:
         self.checked, self.group = checked, group
-        self.bit = {name: 1 << i for i, name in enumerate(checked.tensors)}
+        self.bit = {
+            name + mark: 1 << (3 * i + j)
+            for i, name in enumerate(checked.tensors)
+            for j, mark in enumerate(("", BEFORE, INITIALLY))
+        }
         self.steps_back = {
             name: tensor.iterative_rank in group.ranks
             for name, tensor in checked.tensors.items()
             if tensor.iterative_rank is not None
         }
-        touching = [i for i, view in enumerate(views) if group.touches(view.ranks)]
-        window = range(touching[0], touching[-1] + 1) if touching else range(0)
-        self.einsums = [(i, views[i], group.traversed(views[i])) for i in window]
+        positions = {id(einsum): i for i, einsum in enumerate(checked.einsums)}
+        order = [positions[id(einsum)] for einsum in flattened(checked.schedule)]
+        touching = {i for i, view in enumerate(views) if group.touches(view.ranks)}
+        first = next((n for n, i in enumerate(order) if i in touching), 0)
+        last = max((n for n, i in enumerate(order) if i in touching), default=-1)
+        self.einsums = [(i, views[i], group.traversed(views[i])) for i in order[first : last + 1]]
         self.over = {i: [use for use, ranks in view.reads if group.within(ranks)] for i, view, _ in self.einsums}
         self.times: dict[str, _Time] = {}
         self.lineage: dict[str, int] = {}
@@ -131,57 +141,63 @@ class _Counter:
     def _ancestry(self, i: int, einsum: CheckedEinsum) -> None:
         """`lineage`: the tensor and, through tensors that carry the group, what it is computed from.
         `visited`: every tensor that an Einsum from which this one descends has read over the group."""
-        lineage, visited = self.bit[einsum.name], 0
+        written = _written(einsum)
+        lineage, visited = self.bit[written] | self._lineage_read(i), 0
         for use in self.over[i]:
-            if self._belongs(use):
-                lineage |= self.lineage.get(use.tensor, self.bit[use.tensor])
-                visited |= self.bit[use.tensor]
+            visited |= self.bit[self._versions(use)[0]]
         for use in einsum.reads:
-            if self._belongs(use):
-                visited |= self.visited.get(use.tensor, 0)
-        self.lineage[einsum.name] = self.lineage.get(einsum.name, 0) | lineage
-        self.visited[einsum.name] = self.visited.get(einsum.name, 0) | visited
+            for version in self._versions(use):
+                visited |= self.visited.get(version, 0)
+        self.lineage[written] = self.lineage.get(written, 0) | lineage
+        self.visited[written] = self.visited.get(written, 0) | visited
 
-    def _belongs(self, use: Use) -> bool:
-        """Whether a read is of the same fibers: the step before of an iteration outside of the group is of others."""
-        return not (use.when is When.OLD and not self.steps_back[use.tensor])
+    def _lineage_read(self, i: int) -> int:
+        """The lineage of everything that an Einsum reads over the group."""
+        lineage = 0
+        for use in self.over[i]:
+            for version in self._versions(use):
+                lineage |= self.lineage.get(version, self.bit[version])
+        return lineage
 
-    def _time(self, use: Use) -> _Time:
-        """When what a read needs is available."""
+    def _versions(self, use: Use) -> tuple[str, ...]:
+        """The versions of a tensor that a read may see: the step before of an iteration outside of the group is of
+        other fibers, and the first step sees the initial value."""
+        if use.when is not When.OLD:
+            return (use.tensor,)
+        return (use.tensor, use.tensor + INITIALLY) if self.steps_back[use.tensor] else (use.tensor + BEFORE,)
+
+    def _times(self, use: Use) -> Iterator[tuple[str, _Time]]:
+        """When what a read needs is available, by version."""
         tensor = self.checked.tensors[use.tensor]
-        if tensor.role is Role.INPUT:
-            return _Time(1, True) if not self.group.ranks.isdisjoint(tensor.ranks) else START
-        if not self._belongs(use):
-            return START
-        time = self.times.get(use.tensor, START)
-        if use.when is When.FINAL and self.steps_back[use.tensor] and time.during:
-            return _Time(time.n, False)
-        return time
+        for version in self._versions(use):
+            time = self.times.get(version, START)
+            if tensor.role is Role.INPUT:
+                time = START if self.group.ranks.isdisjoint(tensor.ranks) else _Time(1, True)
+            elif use.when is When.FINAL and self.steps_back[use.tensor] and time.during:
+                time = _Time(time.n, False)
+            yield version, time
 
-    def _place(self, i: int, view: View, traverses: bool) -> None:
-        einsum = view.einsum
-        if einsum.initial and not einsum.reads:
-            self.times.setdefault(einsum.name, START)
-            return
-        times = [(use, self._time(use)) for use in einsum.reads]
-        waits = frozenset((use.tensor, t.n) for use, t in times if not t.during and t.n)
-        waits = waits.union(*(t.waits for _, t in times if t.during)) if times else waits
+    def _operands(self, einsum: CheckedEinsum) -> tuple[int, int, Waits]:
+        """The largest n of the during-operands, the largest of the after-operands, and the waits of the Einsum."""
+        times = [found for use in einsum.reads for found in self._times(use)]
         d = max((t.n for _, t in times if t.during), default=0)
         a = max((t.n for _, t in times if not t.during), default=0)
-        keeps = self.group.touches(view.target)
+        waits = frozenset((tensor, t.n) for tensor, t in times if not t.during and t.n)
+        return d, a, waits.union(*(t.waits for _, t in times if t.during))
+
+    def _place(self, i: int, view: View, traverses: bool) -> None:
+        """The pass of an Einsum that traverses the group, and when the result of any is available."""
+        einsum = view.einsum
+        if einsum.initial and not einsum.reads:
+            return  # available from the start
+        d, a, waits = self._operands(einsum)
+        during = self.group.touches(view.target)
         if traverses:
             n = max([1, d, *(self._barrier(i, wait) for wait in waits)])
-            self.of[i] = max(n, self.of.get(i, 0))
-            self._available(einsum.name, _Time(self.of[i], keeps, waits if keeps else NO_WAITS))
+            self.of[i] = n = max(n, self.of.get(i, 0))
         else:
-            during = d > a and keeps
-            self._available(einsum.name, _Time(max(d, a), during, waits if during else NO_WAITS))
-
-    def _available(self, name: str, time: _Time) -> None:
-        """Of the writes of a tensor the latest counts."""
-        before = self.times.get(name, START)
-        if (time.n, not time.during) >= (before.n, not before.during):
-            self.times[name] = _Time(time.n, time.during, time.waits | before.waits if time.during else NO_WAITS)
+            n, during = max(d, a), during and d > a
+        self.times[_written(einsum)] = _Time(n, during, waits if during else NO_WAITS)
 
     def _barrier(self, i: int, wait: tuple[str, int]) -> int:
         """A wait costs one more pass if a fiber is visited that was visited for the tensor waited for."""
@@ -189,24 +205,23 @@ class _Counter:
         return n + 1 if self._visited_twice(i, tensor) else n
 
     def _visited_twice(self, i: int, tensor: str) -> int:
-        reads = 0
-        for use in self.over[i]:
-            if self._belongs(use):
-                reads |= self.lineage.get(use.tensor, self.bit[use.tensor])
-        return reads & self.visited.get(tensor, 0)
+        """What is in the lineage of an Einsum's reads and was read on the way to the tensor that it waits for."""
+        return self._lineage_read(i) & self.visited.get(tensor, 0)
 
     # ------------------------------------------------------------------------------------------------ what follows of it
 
     def _per_tensor(self) -> dict[str, int]:
         """FuseMax's count of one tensor: how many different passes read it."""
         reading = self._reading(self.of)
-        return {name: len(reading[name]) for name in self.checked.tensors if name in reading}
+        passes = {name: reading.get(name, set()) | reading.get(name + BEFORE, set()) for name in self.checked.tensors}
+        return {name: len(found) for name, found in passes.items() if found}
 
     def _reading(self, placed: dict[int, int]) -> dict[str, set[int]]:
+        """The passes that read each tensor; what the step before left is a tensor of its own."""
         found: dict[str, set[int]] = {}
         for i, n in placed.items():
             for use in self.over[i]:
-                found.setdefault(use.tensor, set()).add(n)
+                found.setdefault(self._versions(use)[0], set()).add(n)
         return found
 
     def _as_late_as_possible(self) -> dict[int, int]:
@@ -244,71 +259,92 @@ class _Counter:
         return _crossing(self.checked, moments, count)
 
     def _moment(self, i: int, einsum: CheckedEinsum) -> float:
-        if i in self.of:
-            return self.of[i]
-        times = [self._time(use) for use in einsum.reads]
-        d = max((t.n for t in times if t.during), default=0)
-        a = max((t.n for t in times if not t.during), default=0)
-        return d if d > a else a + 0.5
+        """The pass in which an Einsum reads; half a pass later for one that only waits for what a pass completes."""
+        d, a, _ = self._operands(einsum)
+        return self.of.get(i, d if d > a else a + 0.5)
 
     def _boundaries(self) -> Iterator[Boundary]:
         """One for each Einsum that starts a pass: nothing that it streams along with is in that pass already."""
         for i, einsum in ((i, view.einsum) for i, view, _ in self.einsums):
             n = self.of.get(i, 1)
-            times = [(use, self._time(use)) for use in einsum.reads]
-            if n == 1 or any(t.during and t.n == n for _, t in times):
+            d, _, waits = self._operands(einsum)
+            if n == 1 or d == n:
                 continue
-            waits = {(use.tensor, t.n) for use, t in times if not t.during} | {
-                wait for _, t in times if t.during for wait in t.waits
-            }
-            for tensor, at in sorted(waits, key=lambda wait: self.bit[wait[0]]):
+            for tensor, at in sorted(waits, key=lambda wait: (self.bit[wait[0]], wait[1])):
                 twice = self._visited_twice(i, tensor)
                 if at == n - 1 and twice:
-                    yield Boundary(at, self._completed(tensor), tensor, self._reread(i, twice), einsum.name)
+                    yield Boundary(at, self._completed(tensor, at), _name(tensor), self._reread(i, twice), einsum.name)
 
     def _reread(self, i: int, twice: int) -> str:
         """What is seen again: rather what the Einsum reads itself than what that was computed from."""
-        direct = [use.tensor for use in self.over[i] if self.bit[use.tensor] & twice]
-        return direct[0] if direct else next(name for name, bit in reversed(self.bit.items()) if bit & twice)
+        direct = [version for use in self.over[i] for version in self._versions(use) if self.bit[version] & twice]
+        return _name(direct[0] if direct else next(name for name, bit in reversed(self.bit.items()) if bit & twice))
 
-    def _completed(self, tensor: str) -> str:
-        """The tensor itself if its Einsum traverses the group, else the nearest from which it is computed."""
-        queue, seen = [tensor], {tensor}
-        while queue:
-            name = queue.pop(0)
-            writers = [
-                (view.einsum, traverses)
-                for _, view, traverses in self.einsums
-                if view.einsum.name == name and not view.einsum.initial
-            ]
-            if any(traverses for _, traverses in writers):
-                return name
-            for einsum, _ in writers:
-                fresh = [u.tensor for u in einsum.reads if u.tensor not in seen and self.visited.get(u.tensor)]
-                queue += fresh
-                seen.update(fresh)
-        return tensor
+    def _completed(self, tensor: str, after: int) -> str:
+        """The nearest tensor, from the one waited for back, that needs nothing that the same pass completes."""
+        writers = {_written(view.einsum): view.einsum for _, view, _ in self.einsums}
+        queue = [tensor]
+        for version in queue:
+            reads = writers[version].reads if version in writers else ()
+            times = [found for use in reads for found in self._times(use)]
+            needed = [other for other, time in times if not time.during and time.n == after]
+            if not needed:
+                return _name(version)
+            queue += [other for other in needed if other not in queue]
+        return _name(tensor)
 
     def _steps(self) -> tuple[str, ...]:
-        """The iterative ranks outside of the group whose steps the counts are of."""
-        reads = (use for _, view, _ in self.einsums for use in view.einsum.reads if not self._belongs(use))
-        ranks = (self.checked.tensors[use.tensor].iterative_rank for use in reads)
-        return tuple(dict.fromkeys(rank for rank in ranks if rank is not None))
+        """The iterative ranks outside of the group to whose single steps the counts refer: those whose step before is
+        among what Einsums that traverse the group descend from."""
+        cut: dict[str, frozenset[str]] = {}
+        found: dict[str, None] = {}
+        for _, view, traverses in self.einsums:
+            mine: set[str] = set()
+            for use in view.einsum.reads:
+                rank = self.checked.tensors[use.tensor].iterative_rank
+                outside = self._versions(use)[0] == use.tensor + BEFORE
+                mine |= {rank} if outside and rank is not None else cut.get(use.tensor, frozenset())
+            cut[view.einsum.name] = cut.get(view.einsum.name, frozenset()) | mine
+            found.update(dict.fromkeys(sorted(mine)) if traverses else {})
+        return tuple(found)
 
     def _lineages(self, live: dict[int, tuple[str, ...]]) -> dict[str, frozenset[str]]:
         """The lineage of every tensor that lives across a boundary."""
-        living = {name for names in live.values() for name in names}
+        living = sorted({name for names in live.values() for name in names})
         bits = {name: self.lineage.get(name, self.bit[name]) for name in living}
-        return {name: frozenset(o for o, bit in self.bit.items() if bit & bits[name]) for name in sorted(living)}
+        return {name: frozenset(_name(o) for o, bit in self.bit.items() if bit & bits[name]) for name in living}
 
 
 def _crossing(
     checked: Checked, moments: dict[str, set[int]] | dict[str, set[float]], count: int
 ) -> dict[int, tuple[str, ...]]:
-    return {
-        n: tuple(name for name in checked.tensors if name in moments and min(moments[name]) <= n < max(moments[name]))
-        for n in range(1, count)
-    }
+    """Per boundary the tensors with a moment on both sides of it, in one of their versions."""
+    crossing = {name: (min(at), max(at)) for name, at in moments.items()}
+
+    def lives(name: str, n: int) -> bool:
+        spans = [crossing[version] for version in (name, name + BEFORE) if version in crossing]
+        return any(first <= n < last for first, last in spans)
+
+    return {n: tuple(name for name in checked.tensors if lives(name, n)) for n in range(1, count)}
+
+
+def _written(einsum: CheckedEinsum) -> str:
+    """The version that an Einsum writes."""
+    return einsum.name + (INITIALLY if einsum.initial else "")
+
+
+def _name(version: str) -> str:
+    """The tensor of a version; names of tensors have no such marks."""
+    return version.removesuffix(BEFORE).removesuffix(INITIALLY)
+
+
+def flattened(schedule: Sequence[Loop | CheckedEinsum]) -> Iterator[CheckedEinsum]:
+    """The Einsums of a schedule in order, loops taken apart."""
+    for node in schedule:
+        if isinstance(node, Loop):
+            yield from flattened(node.body)
+        else:
+            yield node
 
 
 def all_passes(checked: Checked) -> tuple[GroupPasses, ...]:

@@ -75,12 +75,19 @@ def _is_product(einsum: CheckedEinsum, term: Expr) -> bool:
 
 
 def expanded(checked: Checked) -> dict[str, dict[str, int]]:
-    """What one application of each operator that the file defines consists of, down to built-in kinds."""
+    """What one application of each operator that the file defines consists of, down to built-in kinds.
+
+    What does not depend on an argument is computed once and for all, and not counted.
+
+    >>> from fusemax import check, parse
+    >>> expanded(check(parse("op f(x) = x * sqrt(2) + exp(x)\\nZ[m] = f(A[m])")))
+    {'f': {'add': 1, 'mul': 1, 'exp': 1}}
+    """
     found: dict[str, dict[str, int]] = {}
     for op in checked.cascade.ops:
         counts: dict[str, int] = {}
         for node in walk(op.body):
-            if isinstance(node, Apply):
+            if isinstance(node, Apply) and any(name.name in op.args for name in names(node)):
                 kind, times = _kind(node)
                 for inner, n in found.get(kind, {kind: 1}).items():
                     counts[inner] = counts.get(inner, 0) + n * times

@@ -187,32 +187,32 @@ class Cascade:
         """The Einsums in the order of the file."""
         return tuple(self._all(Einsum))
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[ShapeDefault, ...]:
         """The sizes and equations of all `shape` statements."""
         return tuple(default for shapes in self._all(Shapes) for default in shapes.defaults)
 
-    @property
+    @cached_property
     def params(self) -> tuple[Param, ...]:
         """The scalar constants."""
         return tuple(self._all(Param))
 
-    @property
+    @cached_property
     def ops(self) -> tuple[Op, ...]:
         """The operators that the file defines."""
         return tuple(self._all(Op))
 
-    @property
+    @cached_property
     def declarations(self) -> tuple[tuple[Role, TensorDeclaration], ...]:
         """Each declared tensor with its role."""
         return tuple((declare.role, tensor) for declare in self._all(Declare) for tensor in declare.tensors)
 
-    @property
+    @cached_property
     def stops(self) -> tuple[Stop, ...]:
         """The `stop` statements."""
         return tuple(self._all(Stop))
 
-    @property
+    @cached_property
     def sections(self) -> tuple[Section, ...]:
         """The headings."""
         return tuple(self._all(Section))

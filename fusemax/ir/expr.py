@@ -116,12 +116,19 @@ def terms(expr: Expr) -> Iterator[Expr]:
         yield expr
 
 
+def summands(expr: Expr) -> Iterator[Expr]:
+    """The top-level terms of a sum, also of one with a minus before it: `-(A[k] + B)`."""
+    while isinstance(expr, Apply) and expr.operator == "neg":
+        expr = expr.args[0]
+    return terms(expr)
+
+
 def term_without(expr: Expr, reduced: Iterable[str]) -> tuple[Expr, str] | None:
     """The first top-level term of a sum that does not range over a reduced variable, and that variable.
 
     Such a term would be added once a point of the reduction, where "add it once" is as likely meant.
     """
-    for term in terms(expr):
+    for term in summands(expr):
         ranges = set(variables_of(term)) | {name.name for name in names(term)}
         for variable in reduced:
             if variable not in ranges:

@@ -192,7 +192,8 @@ Node = For | Group | Case | Hold | Wait | On
 class Mapping:
     """A parsed mapping file.
 
-    `table` has the rows of the file that `choose` names, each as pairs of column and text. `comments` stand below its last line; `header_comments` belong to its lines `mapping`, `cascade` and `arch`.
+    `table` has the rows of the file that `choose` names, each as pairs of column and text. `comments` stand below its
+    last line; `header_comments` belong to its lines `mapping`, `cascade` and `arch`.
     """
 
     name: str

@@ -42,7 +42,7 @@ class _Line:
     comments: Comments = NO_COMMENTS
 
 
-def print_mapping(mapping: Mapping, comments: bool = True) -> str:
+def print_mapping(mapping: Mapping) -> str:
     """The canonical text: declarations, splits and loops with a blank line between; ends with a newline.
 
     >>> from fusemax.ir.mapping import Overlap
@@ -57,18 +57,17 @@ def print_mapping(mapping: Mapping, comments: bool = True) -> str:
     lines: list[str] = []
     for block in (_declarations(mapping), map(_split, mapping.splits), _nodes(mapping.body, 0)):
         for i, line in enumerate(block):
-            lines += _written(line, comments, separate=bool(lines) and i == 0)
-    return "\n".join((*lines[lines[:1] == [""] :], *(mapping.comments if comments else ()))) + "\n"
+            lines += _written(line, separate=bool(lines) and i == 0)
+    return "\n".join((*lines[lines[:1] == [""] :], *mapping.comments)) + "\n"
 
 
-def _written(line: _Line, comments: bool, separate: bool) -> Iterator[str]:
+def _written(line: _Line, separate: bool) -> Iterator[str]:
     """The physical lines of a line; `separate` puts a blank line above it."""
-    indent = INDENT * line.depth
-    above, behind = (line.comments.above, line.comments.behind) if comments else ((), None)
+    indent, above = INDENT * line.depth, line.comments.above
     if separate and above[:1] != ("",):
         yield ""
     yield from (indent + comment if comment else "" for comment in above)
-    yield indent + line.text + (f"  {behind}" if behind else "")
+    yield indent + line.text + (f"  {line.comments.behind}" if line.comments.behind else "")
 
 
 # ------------------------------------------------------------------------------------------------------- declarations
@@ -129,7 +128,7 @@ def _node(node: Node, depth: int) -> Iterator[_Line]:
             yield _Line(depth, print_head(node), node.comments)
         case For(body=body) | Group(body=body):
             yield from _with_body(f"{print_head(node)}:", body, node.comments, depth)
-        case On(einsums=einsums):
+        case On():
             yield from _on(node, f"{print_head(node)}:", depth)
         case Case(branches=branches, branch_comments=remarks):
             yield _Line(depth, f"{print_head(node)}:", node.comments)
@@ -183,16 +182,25 @@ def _on(on: On, head: str, depth: int) -> Iterator[_Line]:
         yield _Line(depth, text, on.comments)
         return
     yield _Line(depth, head, on.comments)
+    yield from (_Line(depth + 1, *row) for row in _rows(turns))
+
+
+def _rows(turns: tuple[tuple[Placed, ...], ...]) -> Iterator[tuple[str, Comments]]:
+    """Lines of Einsums: as many as there is room for, but none goes past a comment."""
     row: list[str] = []
-    comments = NO_COMMENTS
+    above: tuple[str, ...] = ()
     for turn in turns:
-        longer = len("; ".join((*row, _turn(turn)))) > LONGEST
-        if row and (longer or turn[0].comments != NO_COMMENTS):
-            yield _Line(depth + 1, "; ".join(row), comments)
-            row = []
-        comments = comments if row else turn[0].comments
-        row.append(_turn(turn))
-    yield _Line(depth + 1, "; ".join(row), comments)
+        comments, text = turn[0].comments, _turn(turn)
+        if row and (comments.above or len("; ".join((*row, text))) > LONGEST):
+            yield "; ".join(row), Comments(above)
+            row, above = [], ()
+        row.append(text)
+        above += comments.above
+        if comments.behind:
+            yield "; ".join(row), Comments(above, comments.behind)
+            row, above = [], ()
+    if row:
+        yield "; ".join(row), Comments(above)
 
 
 def _turns(on: On) -> tuple[tuple[Placed, ...], ...]:

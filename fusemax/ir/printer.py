@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from html import escape
-from math import inf
 from typing import assert_never
 
 from fusemax.ir.cascade import (
@@ -23,7 +22,7 @@ from fusemax.ir.cascade import (
     TensorDeclaration,
 )
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, Place
-from fusemax.ir.operators import ATOM, OPERATORS, POWER, REDUCERS, SUM, UNARY
+from fusemax.ir.operators import ATOM, COMPARISON, OPERATORS, POWER, REDUCERS, SUM, UNARY
 
 INDENT = "  "
 
@@ -56,13 +55,14 @@ def _print_infix(expr: Apply, symbol: str, precedence: int) -> str:
     left, right = expr.args
     if precedence == POWER:  # right-associative; its base is an atom, its exponent may carry a sign
         return f"{print_expr(left, ATOM)}^{print_expr(right, UNARY)}"
-    return f"{print_expr(left, precedence)} {symbol} {print_expr(right, precedence + 1)}"
+    chains = precedence == COMPARISON  # a comparison of comparisons is no chain
+    return f"{print_expr(left, precedence + chains)} {symbol} {print_expr(right, precedence + 1)}"
 
 
 def print_number(value: int | float) -> str:
     """The shortest text that reads back as the same number.
 
-    >>> print_number(-inf), print_number(1e-5), print_number(3)
+    >>> print_number(float("-inf")), print_number(1e-5), print_number(3)
     ('-inf', '1e-5', '3')
     """
     mantissa, _, exponent = repr(value).partition("e")

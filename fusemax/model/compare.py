@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusemax.errors import FusemaxError, listed
+from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
+from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.workload import Workload
-from fusemax.model.bind import bind
+from fusemax.model.bind import Bound, bind
+from fusemax.model.choose import Chosen, chosen_for
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
+from fusemax.model.plan import parts_of
 from fusemax.syntax.arch import load_arch
 from fusemax.syntax.files import load_cascade
 from fusemax.syntax.mapping import load_mapping
@@ -25,14 +30,20 @@ from fusemax.validate.shapes import shape_names
 if TYPE_CHECKING:
     import pandas
 
+LARGEST = 2.0**58
+"""Counts of several points at once are integers of 64 bit, and at most 32 of them are added up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One mapping at one model and length; `speedup` and `energy_ratio` are to the baseline, if there is one."""
+    """One mapping at one model and length, or, with both None, at given shapes alone.
+
+    `speedup` and `energy_ratio` are to the baseline, if there is one.
+    """
 
     mapping: str
-    model: str
-    seq: int
+    model: str | None
+    seq: int | None
     arch: str
     latency_s: float
     cycles: float
@@ -47,14 +58,31 @@ class Row:
         """The row as JSON data."""
         return {name: getattr(self, name) for name in self.__slots__} | {"utilization": dict(self.utilization)}
 
+    def to_record(self) -> dict[str, Any]:
+        """The row as columns of a table, one a unit for utilization."""
+        record = self.to_json()
+        record.update({f"utilization_{unit}": value for unit, value in record.pop("utilization").items()})
+        return record
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """The rows of a comparison, mapping by mapping; prints itself as a table."""
+    """The rows of a comparison, mapping by mapping; prints itself as a table.
+
+    `others` are the same rows under the other accounting, if there is a baseline; `remarks` say what was assumed.
+    """
 
     rows: tuple[Row, ...]
     baseline: str | None
     accounting: str
+    others: tuple[Row, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def against(self, baseline: str | None) -> Comparison:
+        """The same rows with their ratios to another baseline. Raises `FusemaxError` for one that is not among them."""
+        _check_baseline(baseline, self.mappings)
+        others = tuple(_against(self.others, baseline)) if baseline else ()
+        return replace(self, rows=tuple(_against(self.rows, baseline)), baseline=baseline, others=others)
 
     def of(self, mapping: str) -> tuple[Row, ...]:
         """The rows of one mapping."""
@@ -65,16 +93,56 @@ class Comparison:
         """The mappings, in order."""
         return tuple(dict.fromkeys(row.mapping for row in self.rows))
 
+    @property
+    def points(self) -> tuple[tuple[str | None, int | None], ...]:
+        """The models and lengths, in order."""
+        return tuple(dict.fromkeys((row.model, row.seq) for row in self.rows))
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units of all architectures, in order."""
+        return tuple(dict.fromkeys(unit for row in self.rows for unit in row.utilization))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed, and which ratios change with the accounting."""
+        from fusemax.model.text import accounting_notes
+
+        return (*self.remarks, *accounting_notes(self))
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as JSON data (docs/json.md)."""
+        from fusemax.model.text import averages
+
+        means = averages(self) if self.baseline else {}
+        names = ("speedup", "speedup_geometric", "energy_ratio")
+        return {
+            "baseline": self.baseline,
+            "accounting": self.accounting,
+            "rows": [row.to_json() for row in self.rows],
+            "averages": {mapping: dict(zip(names, values, strict=True)) for mapping, values in means.items()},
+            "notes": list(self.notes),
+        }
+
+    def to_csv(self) -> str:
+        """The rows as CSV text, with the columns of `to_pandas`."""
+        records = [row.to_record() for row in self.rows]
+        text = io.StringIO()
+        columns = dict.fromkeys(column for record in records for column in record)
+        writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return text.getvalue()
+
     def to_pandas(self) -> pandas.DataFrame:
         """The rows as a data frame, a column a unit for utilization. Raises `FusemaxError` without pandas."""
         try:
             import pandas
         except ImportError:
-            raise FusemaxError("data frames need pandas, which is not installed", "pip install 'fusemax[pandas]'") from None
-        records = [row.to_json() for row in self.rows]
-        for record in records:
-            record.update({f"utilization_{unit}": value for unit, value in record.pop("utilization").items()})
-        return pandas.DataFrame.from_records(records)
+            raise FusemaxError(
+                "data frames need pandas, which is not installed", "pip install 'fusemax[pandas]'"
+            ) from None
+        return pandas.DataFrame.from_records([row.to_record() for row in self.rows])
 
     def __str__(self) -> str:
         from fusemax.model.text import comparison_text
@@ -87,10 +155,31 @@ class Comparison:
         return "".join(table.html() for table in comparison_tables(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where mappings are compared: a model at a length, or, with both None, given shapes alone."""
+
+    model: str | None
+    seq: int | None
+    shapes: Mapping[str, int]
+
+    @property
+    def title(self) -> str:
+        """The point for a person.
+
+        >>> Point("bert", 65536, {}).title
+        'bert 64K'
+        """
+        from fusemax.model.text import readable_length
+
+        seq = "" if self.seq is None else f" {readable_length(self.seq)}"
+        return f"{self.model}{seq}" if self.model else "given shapes"
+
+
 def compare(
     mappings: Sequence[str | MappingFile],
-    models: Sequence[str | Workload],
-    lengths: Sequence[int],
+    models: Sequence[str | Workload] = (),
+    lengths: Sequence[int] = (),
     *,
     baseline: str | None = None,
     arch: str | Arch | None = None,
@@ -99,77 +188,140 @@ def compare(
 ) -> Comparison:
     """Cost mappings, by name or as data, for every model and sequence length (elements).
 
-    Each mapping runs its own cascade on its own architecture, or on `arch`; `shapes` overrule sizes of the models.
+    Each mapping runs its own cascade on its own architecture, or on `arch`; `shapes` overrule sizes of the models, and
+    without models are all there is. Without lengths the models keep their own.
     Raises `FusemaxError` as `evaluate` does, and for a baseline that is not among the mappings.
 
     >>> rows = compare(["flat", "fusemax-binding"], ["bert"], [1024], baseline="flat").of("fusemax-binding")
     >>> round(rows[0].speedup, 3)
     6.649
     """
+    charged = accounting_of(accounting)
     files = [load_mapping(mapping) if isinstance(mapping, str) else mapping for mapping in mappings]
-    known = [file.name for file in files]
-    if baseline is not None and baseline not in known:
-        raise FusemaxError(f"baseline '{baseline}' is not compared", f"compared are {listed(known)}")
-    workloads = [load_workload(model) if isinstance(model, str) else model for model in models]
+    _check_names([file.name for file in files], baseline)
     machine = load_arch(arch) if isinstance(arch, str) else arch
-    points = [(workload, length) for workload in workloads for length in lengths]
-    rows: list[Row] = []
-    for file in files:
-        rows += evaluate_points(file, points, machine, shapes or {}, accounting)
-    return Comparison(tuple(_against(rows, baseline)), baseline, accounting)
+    points = points_of(models, lengths, shapes or {})
+    cascades = [check(load_cascade(file.cascade)) for file in files]
+    _check_ranks(shapes or {}, [rank for cascade in cascades for rank in shape_names(cascade)])
+    wanted = [charged, *(a for a in Accounting if baseline and a is not charged)]
+    rows: dict[Accounting, list[Row]] = {accounting: [] for accounting in wanted}
+    remarks: list[str] = []
+    for file, checked in zip(files, cascades, strict=True):
+        on = machine or load_arch(file.arch)
+        for accounting_, found in evaluate_points(file, checked, on, points, wanted, remarks).items():
+            rows[accounting_] += found
+    mine, *others = (tuple(_against(found, baseline)) for found in rows.values())
+    return Comparison(mine, baseline, charged.value, others[0] if others else (), tuple(remarks))
+
+
+def accounting_of(name: str) -> Accounting:
+    """The accounting of a name. Raises `FusemaxError` for one that there is not."""
+    try:
+        return Accounting(name)
+    except ValueError:
+        names = [accounting.value for accounting in Accounting]
+        raise FusemaxError(f"no accounting '{name}'", did_you_mean(name, names) or f"choose {listed(names)}") from None
+
+
+def points_of(models: Sequence[str | Workload], lengths: Sequence[int], shapes: Mapping[str, int]) -> list[Point]:
+    """Every model at every length, each once. Raises `FusemaxError` if there is neither a model nor a shape."""
+    if not models and lengths:
+        raise FusemaxError("a sequence length without a model", "add --model, or give --shape M=1024 P=1024")
+    if not models and not shapes:
+        raise FusemaxError("no model and no shapes", "add --model bert --seq 1K, or give --shape for every rank")
+    points: dict[tuple[str | None, int | None], Point] = {}
+    if not models:
+        points[None, None] = Point(None, None, shapes)
+    for model in models:
+        workload = load_workload(model) if isinstance(model, str) else model
+        for length in lengths or (None,):
+            sizes = workload.at(length, workload.shapes)
+            seq = next((sizes[rank] for rank in workload.sequence), None)
+            points[workload.name, seq] = Point(workload.name, seq, {**sizes, **shapes})
+    return list(points.values())
+
+
+def _check_names(names: Sequence[str], baseline: str | None) -> None:
+    """Refuse no mappings, two of one name, and a baseline that is none of them."""
+    if not names:
+        raise FusemaxError("no mapping to compare", "name at least one")
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise FusemaxError(f"two mappings are named '{name}'", "give each a name of its own")
+    _check_baseline(baseline, names)
+
+
+def _check_baseline(baseline: str | None, names: Sequence[str]) -> None:
+    if baseline is not None and baseline not in names:
+        hint = did_you_mean(baseline, names) or f"compared are {listed(names)}"
+        raise FusemaxError(f"the baseline '{baseline}' is not among the mappings", hint)
+
+
+def _check_ranks(shapes: Mapping[str, int], ranks: Sequence[str]) -> None:
+    for rank in shapes:
+        if rank not in ranks:
+            hint = did_you_mean(rank, ranks) or f"ranks are {listed(dict.fromkeys(ranks), 20)}"
+            raise FusemaxError(f"a size for '{rank}', which is no rank of the mappings' cascades", hint)
 
 
 def evaluate_points(
     mapping: MappingFile,
-    points: Sequence[tuple[Workload, int]],
-    arch: Arch | None,
-    shapes: Mapping[str, int],
-    accounting: str,
-) -> list[Row]:
+    checked: Checked,
+    arch: Arch,
+    points: Sequence[Point],
+    accountings: Sequence[Accounting],
+    remarks: list[str],
+) -> dict[Accounting, list[Row]]:
     """One mapping at many points: those with the same words for its parameters are costed at once."""
-    checked = check(load_cascade(mapping.cascade))
-    machine = arch or load_arch(mapping.arch)
-    wanted = shape_names(checked)
-    sizes = [{**workload.at(length, wanted), **shapes} for workload, length in points]
-    chosen = [parameters_at(mapping, workload.name, length) for workload, length in points]
-    rows: dict[int, Row] = {}
-    for members in _alike(chosen):
-        grid = {rank: _array([sizes[i][rank] for i in members]) for rank in sizes[members[0]]}
-        parameters = {name: _joined([chosen[i][name] for i in members]) for name in chosen[members[0]]}
-        found = estimate(bind(checked, machine, mapping, grid, parameters), Accounting(accounting))
-        for position, i in enumerate(members):
-            rows[i] = _row(found, points[i], position, len(members))
-    return [rows[i] for i in range(len(points))]
+    wanted = set(shape_names(checked))
+    sizes = [{rank: size for rank, size in point.shapes.items() if rank in wanted} for point in points]
+    chosen = [chosen_for(mapping, point.model, point.seq) for point in points]
+    remarks += dict.fromkeys(choice.remark for choice in chosen if choice.remark)
+    rows: dict[Accounting, dict[int, Row]] = {accounting: {} for accounting in accountings}
+    for members in _alike([choice.values for choice in chosen], sizes):
+        for bound, part in _bound(mapping, checked, arch, members, sizes, chosen):
+            for accounting in accountings:
+                fresh = replace(bound, mover=bound.mover.with_extents(bound.mover.extents))  # a mover counts once
+                found = estimate(fresh, accounting)
+                for position, i in enumerate(part):
+                    rows[accounting][i] = _row(found, points[i], position, len(part))
+    return {accounting: [found[i] for i in range(len(points))] for accounting, found in rows.items()}
 
 
-def parameters_at(mapping: MappingFile, model: str, length: int) -> dict[str, Any]:
-    """The parameters that the mapping's table says for a model and length; none if it has no table or no such row."""
-    if mapping.choose is None:
-        return {}
-    keys = {"model": model.lower(), "seq": str(length)}
-    for row in mapping.table:
-        record = dict(row)
-        if all(record[key].lower() == keys[key] for key in mapping.choose.by if key in keys):
-            return {name: _parameter(text) for name, text in record.items() if name not in mapping.choose.by}
-    return {}
+def _bound(
+    mapping: MappingFile, checked: Checked, arch: Arch, members: Sequence[int], sizes: Sequence[Mapping[str, int]],
+    chosen: Sequence[Chosen],
+) -> Iterator[tuple[Bound, Sequence[int]]]:  # fmt: skip
+    """The mapping bound to all members at once; to each by itself, in integers of any length, if counts may be huge."""
+    grid = {rank: _array([sizes[i][rank] for i in members]) for rank in sizes[members[0]]}
+    names = chosen[members[0]].values
+    parameters = {name: _joined([chosen[i].values[name] for i in members]) for name in names}
+    with next((chosen[i] for i in members if chosen[i].remark), Chosen({})).explained():
+        bound = bind(checked, arch, mapping, grid, parameters)
+    if len(members) == 1 or _largest_count(bound) < LARGEST:
+        yield bound, members
+        return
+    for member in members:
+        yield from _bound(mapping, checked, arch, [member], sizes, chosen)
 
 
-def _parameter(text: str) -> Any:
-    """A cell of a table: an integer, a number, or words."""
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return tuple(text.split())
+def _largest_count(bound: Bound) -> float:
+    """The points of the largest iteration space, which no count of one Einsum and tensor exceeds."""
+    spaces = [parts_of(p.einsum.variables, bound.mover.splits) for p in bound.plan.placements]
+    return max(float(np.max(np.prod([_floats(bound, v) for v in space], axis=0))) for space in spaces)
 
 
-def _alike(chosen: Sequence[Mapping[str, Any]]) -> Iterator[list[int]]:
-    """Points whose parameters differ in numbers only."""
+def _floats(bound: Bound, variable: str) -> Any:
+    sizes = next(iter(bound.sizes.values()))
+    return np.broadcast_to(np.asarray(bound.mover.extents[variable], np.float64), np.shape(sizes))
+
+
+def _alike(chosen: Sequence[Mapping[str, Any]], sizes: Sequence[Mapping[str, int]]) -> Iterator[list[int]]:
+    """Points of the same ranks, whose parameters differ in numbers only."""
     groups: dict[Any, list[int]] = {}
     for i, parameters in enumerate(chosen):
-        key = tuple((name, value if isinstance(value, tuple) else None) for name, value in parameters.items())
-        groups.setdefault(key, []).append(i)
+        words = tuple((name, value if isinstance(value, tuple) else None) for name, value in parameters.items())
+        groups.setdefault((words, tuple(sizes[i])), []).append(i)
     yield from groups.values()
 
 
@@ -181,26 +333,21 @@ def _joined(values: list[Any]) -> Any:
     return values[0] if isinstance(values[0], tuple) or len(values) == 1 else np.array(values)
 
 
-def _row(found: Estimate, point: tuple[Workload, int], position: int, count: int) -> Row:
+def _row(found: Estimate, point: Point, position: int, count: int) -> Row:
     def at(value: Any) -> float:
         return float(np.broadcast_to(np.asarray(value), (count,))[position])
 
-    workload, length = point
     bound = str(np.broadcast_to(np.asarray(found.bound), (count,))[position])
     return Row(
-        found.mapping, workload.name, length, found.arch, at(found.latency_s), at(found.cycles), at(found.energy_j),
+        found.mapping, point.model, point.seq, found.arch, at(found.latency_s), at(found.cycles), at(found.energy_j),
         at(found.dram_bytes), {unit: at(value) for unit, value in found.utilization.items()}, bound,
     )  # fmt: skip
 
 
 def _against(rows: Sequence[Row], baseline: str | None) -> Iterator[Row]:
     """The rows with their ratios to the baseline at the same model and length."""
-    from dataclasses import replace
-
     base = {(row.model, row.seq): row for row in rows if row.mapping == baseline}
     for row in rows:
         other = base.get((row.model, row.seq))
-        if other is None:
-            yield row
-        else:
-            yield replace(row, speedup=other.latency_s / row.latency_s, energy_ratio=row.energy_j / other.energy_j)
+        speedup = None if other is None else other.latency_s / row.latency_s
+        yield replace(row, speedup=speedup, energy_ratio=None if other is None else row.energy_j / other.energy_j)

@@ -1,11 +1,14 @@
-"""What is shipped: cascades, workloads and architectures, each with the first line of what it says of itself."""
+"""What is shipped: cascades, workloads, architectures and mappings, each with the first of what it says of itself."""
 
 from __future__ import annotations
 
+import re
+from itertools import takewhile
 from typing import Any
 
 from fusemax import resources
 from fusemax.syntax.arch import load_arch
+from fusemax.syntax.mapping import load_mapping
 from fusemax.syntax.workload import load_workload
 from fusemax.tables import Table
 from fusemax.units import readable_bytes
@@ -19,6 +22,13 @@ def _first_comment(name: str) -> str:
     return ""
 
 
+def _first_sentence(name: str) -> str:
+    """The first sentence of the comment at the top of a mapping file, which may go over several lines."""
+    lines = resources.path("mappings", name, ".mapping").read_text(encoding="utf-8").splitlines()
+    comment = " ".join(line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+    return re.split(r"(?<=\w)\. |\.$", comment)[0]
+
+
 def catalog_json() -> dict[str, Any]:
     """The catalog as JSON data."""
     return {
@@ -28,6 +38,14 @@ def catalog_json() -> dict[str, Any]:
             for name in resources.names("cascades/workloads", ".yaml")
         },
         "architectures": {name: load_arch(name).source for name in resources.names("arch", ".yaml")},
+        "mappings": {
+            name: {
+                "title": _first_sentence(name),
+                "cascade": load_mapping(name).cascade,
+                "arch": load_mapping(name).arch,
+            }
+            for name in resources.names("mappings", ".mapping")
+        },
     }
 
 
@@ -36,16 +54,23 @@ def catalog() -> tuple[Table, ...]:
     cascades = tuple((name, _first_comment(name)) for name in resources.names("cascades", ".cascade"))
     workloads = tuple(map(_workload, resources.names("cascades/workloads", ".yaml")))
     arches = tuple(map(_arch, resources.names("arch", ".yaml")))
+    mappings = tuple(map(_mapping, resources.names("mappings", ".mapping")))
     return (
         Table("Cascades (fusemax analyze NAME)", ("name", "what it is"), cascades),
         Table("Workloads (--model NAME)", ("name", "what it is", "shapes"), workloads),
         Table("Architectures (--arch NAME)", ("name", "units", "buffer", "DRAM"), arches),
+        Table("Mappings (fusemax compare NAME...)", ("name", "cascade", "architecture", "what it is"), mappings),
     )
 
 
 def _workload(name: str) -> tuple[str, str, str]:
     workload = load_workload(name)
     return name, workload.title, " ".join(f"{rank}={size}" for rank, size in workload.shapes.items())
+
+
+def _mapping(name: str) -> tuple[str, str, str, str]:
+    mapping = load_mapping(name)
+    return name, mapping.cascade, mapping.arch, _first_sentence(name)
 
 
 def _arch(name: str) -> tuple[str, str, str, str]:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fusemax.errors import FusemaxError
+
+
+def check_target(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a file that could not be written, before work is done for it. Raises `FusemaxError`."""
+    if path.is_dir():
+        raise FusemaxError(f"'{path}' is a folder", f"name a file in it, such as {path / 'out'}{suffixes[0]}")
+    if path.suffix.lower() not in suffixes:
+        raise FusemaxError(
+            f"'{path}' does not end in {' or '.join(suffixes)}", f"name it {path.with_suffix(suffixes[0])}"
+        )
+    if not path.parent.is_dir():
+        raise FusemaxError(
+            f"'{path}' cannot be written: no folder '{path.parent}'", "name a file in a folder that exists"
+        )
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -15,13 +29,10 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises `FusemaxError` if the folder is missing or may not be written.
     """
-    if path.is_dir():
-        raise FusemaxError(f"'{path}' is a folder", "name a file in it")
     try:
         handle, temporary = tempfile.mkstemp(prefix=".fusemax-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise FusemaxError(f"'{path}' cannot be written: {reason}", "name a file in a folder that exists") from None
+        raise _refused(path, error) from None
     os.close(handle)
     try:
         write(Path(temporary))
@@ -31,9 +42,13 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            reason = (error.strerror or str(error)).lower()
-            raise FusemaxError(f"'{path}' cannot be written: {reason}", "check the folder and the disk") from None
+            raise _refused(path, error) from None
         raise
+
+
+def _refused(path: Path, error: OSError) -> FusemaxError:
+    reason = (error.strerror or str(error)).lower()
+    return FusemaxError(f"'{path}' cannot be written: {reason}", "check the folder and the disk")
 
 
 def _umask() -> int:

@@ -1,35 +1,39 @@
-"""A cascade as a picture: Einsums as boxes coloured by pass, tensors as arrows, barriers as lines.
+"""A cascade as a picture: Einsums as boxes, tensors as arrows, the ends of passes as lines; what stands where, as data.
 
-`picture_of` decides what stands where, as plain data; `draw` puts it on paper with matplotlib.
+`fusemax.report.drawing` puts it on paper. Lengths are in units of 0.8 inch; y grows upwards.
 """
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Any
 
-from fusemax.analysis.facts import Analysis
+from fusemax.analysis.facts import Analysis, GroupFacts
 from fusemax.analysis.passes import GroupPasses
-from fusemax.errors import FusemaxError, did_you_mean, listed
+from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Checked, When
+from fusemax.tables import folded
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-WIDTH, HEIGHT = 3.1, 0.6
-COLUMN, ROW = 3.6, 1.2
-COLORS = ("#cfe3f7", "#fbd9b5", "#cfeccb", "#f6c9d4", "#dcd3ef", "#e9dccb", "#f4d9ee", "#dfe7b8")
-NEUTRAL = "#eeeeee"
+WIDTH, HEAD, LINE = 3.4, 0.34, 0.15
+"""A box, its first line, and each further line."""
+BETWEEN, LOOP = 0.45, 0.4
+"""Between boxes and arrows side by side, and the room of an arrow from a box to itself."""
+SPREAD = 2.2
+"""From one to the next as the layout sees it, which takes boxes for points."""
+GAP, BARRIER = 0.62, 0.45
+"""From row to row, and what a barrier adds."""
+CHARACTERS, MOST_LINES = 50, 6
+PLACES = 6
+"""Decimal places, so that edges that meet have the same number."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An Einsum, or, without a text, an input: where it stands and in which pass, if it is in one."""
+    """An Einsum, or, without a text, an input: its middle, and in which pass it is, if it is in one."""
 
     name: str
     text: str
@@ -37,10 +41,39 @@ class Box:
     y: float
     in_pass: int | None
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text as it fits into a box."""
+        lines = folded(self.text, int(CHARACTERS * self.width / WIDTH))
+        return tuple([*lines[: MOST_LINES - 1], "..."] if len(lines) > MOST_LINES else lines)
+
+    @property
+    def width(self) -> float:
+        """From left to right."""
+        return max(WIDTH, 0.11 * len(f"{self.name}   pass 1")) if self.text else 0.3 + 0.13 * max(3, len(self.name))
+
+    @property
+    def height(self) -> float:
+        """From top to bottom."""
+        return HEAD + LINE * len(self.lines)
+
+    @property
+    def top(self) -> float:
+        """The height of its upper edge."""
+        return round(self.y + self.height / 2, PLACES)
+
+    @property
+    def bottom(self) -> float:
+        """The height of its lower edge."""
+        return round(self.y - self.height / 2, PLACES)
+
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A tensor from the box that makes it to one that reads it, by points; `back` to the next step of an iteration."""
+    """A tensor from the box that makes it to one that reads it; `back` if it reads the step before of an iteration.
+
+    `way` are the points by which it goes, from edge to edge; none for an arrow from a box to itself.
+    """
 
     tensor: str
     start: int
@@ -51,10 +84,11 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """The end of a pass, at a height, and what it completes."""
+    """The end of a pass, at a height: what it completes, and what lives across."""
 
     y: float
-    text: str
+    above: str
+    below: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +107,38 @@ def picture_of(checked: Checked, analysis: Analysis, rank: str | None = None) ->
 
     Raises `FusemaxError` for a rank that no Einsum traverses, and without the packages for pictures.
     """
-    passes = _chosen(analysis, rank)
+    passes = _chosen(analysis, rank).passes
     inputs = [tensor.name for tensor in checked.inputs]
     arrows = _arrows(checked, inputs)
     moments = _moments(checked, passes, len(inputs), arrows)
     rows = _rows(len(inputs), moments, arrows)
-    places, ways = _places(rows, arrows)
-    names = [*inputs, *(einsum.name for einsum in checked.einsums)]
-    texts = ["" for _ in inputs] + [einsum.text for einsum in analysis.einsums]
-    numbers = [None for _ in inputs] + [passes.placed.get(i) for i in range(len(checked.einsums))]
-    boxes = tuple(Box(*box) for box in zip(names, texts, *zip(*places, strict=True), numbers, strict=True))
-    routed = tuple(replace(arrow, way=way) for arrow, way in zip(arrows, ways, strict=True))
+    ends = _ends(passes, rows[len(inputs) :], moments[len(inputs) :])
+    boxes = [Box(name, "", 0.0, 0.0, None) for name in inputs] + [
+        Box(einsum.output, einsum.text, 0.0, 0.0, passes.placed.get(i)) for i, einsum in enumerate(analysis.einsums)
+    ]
+    edges = _edges(boxes, rows, ends)
+    boxes, routed = _placed(boxes, rows, arrows, edges)
+    barriers = tuple(_barrier(passes, after, (edges[row][1] + edges[row + 1][0]) / 2) for after, row in ends.items())
     steps = f", per step of {', '.join(passes.per_step_of)}" if passes.per_step_of else ""
     title = f"{analysis.cascade}: {passes.passes} pass{'es' * (passes.passes > 1)} over {passes.group.name}{steps}"
-    return Picture(title, passes.group.name, boxes, routed, _barriers(passes, rows[len(inputs) :], moments[len(inputs) :]))
+    return Picture(title, passes.group.name, tuple(boxes), routed, barriers)
 
 
-def _chosen(analysis: Analysis, rank: str | None) -> GroupPasses:
-    """The group that is asked for, else the one with most passes, families before their parts."""
-    groups = {name: facts.passes for name, facts in analysis.groups.items()}
-    if not groups:
+def _chosen(analysis: Analysis, rank: str | None) -> GroupFacts:
+    """The group that is asked for, else the one with most passes; of these rather one with something to keep."""
+    if rank is not None:
+        return analysis.group(rank)
+    if not analysis.groups:
         raise FusemaxError("a cascade of scalars has no passes to draw", "draw one with a rank")
-    if rank is None:
-        return max(groups.values(), key=lambda passes: (passes.passes, len(passes.group.parts)))
-    found = next((passes for name, passes in groups.items() if name.lower() == rank.lower()), None)
-    if found is None:
-        raise FusemaxError(f"no Einsum traverses a rank '{rank}'", did_you_mean(rank, groups) or f"its ranks are {listed(groups)}")
-    return found
+    keys: Callable[[GroupFacts], tuple[int, bool, int]] = lambda facts: (  # noqa: E731
+        facts.passes.passes,
+        facts.footprint.elements != 0,
+        len(facts.passes.group.parts),
+    )
+    return max(analysis.groups.values(), key=keys)
+
+
+# ------------------------------------------------------------------------------------------------------ what is there
 
 
 def _arrows(checked: Checked, inputs: Sequence[str]) -> tuple[Arrow, ...]:
@@ -121,57 +160,150 @@ def _arrows(checked: Checked, inputs: Sequence[str]) -> tuple[Arrow, ...]:
 
 def _moments(checked: Checked, passes: GroupPasses, inputs: int, arrows: Sequence[Arrow]) -> list[float]:
     """When each box reads, at the latest, and not before what it reads; inputs last of all, as they wait for nobody."""
+    before: dict[int, list[int]] = {}
+    for arrow in arrows:
+        if not arrow.back:
+            before.setdefault(arrow.end, []).append(arrow.start)
     moments = [0.0] * inputs
     for i in range(len(checked.einsums)):
-        before = [moments[a.start] for a in arrows if a.end == inputs + i and not a.back]
-        moments.append(max([passes.placed.get(i, passes.moments.get(i, 0.0)), *before]))
+        own = passes.placed.get(i, passes.moments.get(i, 0.0))
+        moments.append(max([own, *(moments[j] for j in before.get(inputs + i, ()))]))
     return moments
 
 
 def _rows(inputs: int, moments: Sequence[float], arrows: Sequence[Arrow]) -> list[int]:
     """The row of each box: below all that it reads and all of earlier moments; what reads nothing above a reader."""
-    forward = [arrow for arrow in arrows if not arrow.back]
+    before: dict[int, list[int]] = {}
+    after: dict[int, list[int]] = {}
+    for arrow in arrows:
+        if not arrow.back:
+            before.setdefault(arrow.end, []).append(arrow.start)
+            after.setdefault(arrow.start, []).append(arrow.end)
     rows = [0] * len(moments)
     base = 1
     for moment in sorted(set(moments[inputs:])):
         members = [i for i in range(inputs, len(moments)) if moments[i] == moment]
         for i in members:
-            rows[i] = max([base, *(rows[a.start] + 1 for a in forward if a.end == i)])
+            rows[i] = max([base, *(rows[j] + 1 for j in before.get(i, ()))])
         base = max(rows[i] for i in members) + 1
-    readers = {i: [rows[a.end] for a in forward if a.start == i] for i in range(len(rows))}
-    reading = {a.end for a in forward}
-    return [rows[i] if i in reading else min(readers[i], default=1) - 1 for i in range(len(rows))]
+    return [
+        row if i in before else min((rows[j] for j in after.get(i, ())), default=1) - 1 for i, row in enumerate(rows)
+    ]
 
 
-def _places(rows: Sequence[int], arrows: Sequence[Arrow]) -> tuple[list[Point], list[tuple[Point, ...]]]:
-    """Where boxes stand, and the points by which arrows over several rows pass: a Sugiyama layout with fixed rows."""
-    igraph = packages()[0]
+def _ends(passes: GroupPasses, rows: Sequence[int], moments: Sequence[float]) -> dict[int, int]:
+    """The last row of everything that happens in each pass but the last."""
+    return {
+        after: max(row for row, moment in zip(rows, moments, strict=True) if moment <= after)
+        for after in range(1, passes.passes)
+    }
+
+
+# --------------------------------------------------------------------------------------------------- where it stands
+
+
+def _edges(boxes: Sequence[Box], rows: Sequence[int], ends: dict[int, int]) -> list[Point]:
+    """The upper and lower edge of each row."""
+    tall = [0.0] * (max(rows) + 1)
+    for box, row in zip(boxes, rows, strict=True):
+        tall[row] = max(tall[row], box.height)
+    edges: list[Point] = []
+    y = 0.0
+    for row, height in enumerate(tall):
+        edges.append((round(y, PLACES), round(y - height, PLACES)))
+        y -= height + GAP + BARRIER * (row in ends.values())
+    return edges
+
+
+def _placed(
+    boxes: Sequence[Box], rows: Sequence[int], arrows: Sequence[Arrow], edges: Sequence[Point]
+) -> tuple[list[Box], tuple[Arrow, ...]]:
+    """Boxes where they stand and arrows with their ways: a Sugiyama layout with fixed rows, ports in order."""
     levels = list(rows)
-    edges: list[tuple[int, int]] = []
-    passing: list[list[int]] = []
+    links: list[tuple[int, int]] = []
+    lanes: list[list[int]] = []
     for arrow in arrows:
-        between = range(rows[arrow.start] + 1, rows[arrow.end]) if not arrow.back else range(0)
-        way = list(range(len(levels), len(levels) + len(between)))
-        levels += between
-        passing.append(way)
-        if not arrow.back:
-            stops = [arrow.start, *way, arrow.end]
-            edges += zip(stops, stops[1:], strict=False)
-    graph = igraph.Graph(n=len(levels), edges=edges, directed=True)
-    layout = graph.layout_sugiyama(layers=levels, hgap=COLUMN, vgap=ROW, maxiter=300).coords
-    points = _apart([(x, -level * ROW) for (x, _), level in zip(layout, levels, strict=False)], len(rows))
-    return points[: len(rows)], [tuple(points[i] for i in way) for way in passing]
+        upper, lower = sorted((arrow.start, arrow.end), key=lambda i: rows[i])
+        lane = list(range(len(levels), len(levels) + max(0, rows[lower] - rows[upper] - 1)))
+        levels += range(rows[upper] + 1, rows[upper] + 1 + len(lane))
+        lanes.append(lane)
+        if rows[lower] > rows[upper]:
+            links += pairwise([upper, *lane, lower])
+    widths = [box.width for box in boxes] + [0.0] * (len(levels) - len(boxes))
+    loops = {arrow.start for arrow in arrows if arrow.start == arrow.end}
+    xs = _apart(_layout(levels, links), levels, widths, loops)
+    stood = [
+        replace(box, x=xs[i], y=sum(edges[rows[i]]) / 2 if box.text else edges[rows[i]][1] + box.height / 2)
+        for i, box in enumerate(boxes)
+    ]
+    ways = [[(xs[i], edge) for i in lane for edge in edges[levels[i]]] for lane in lanes]
+    ways = [way if rows[a.start] <= rows[a.end] else way[::-1] for a, way in zip(arrows, ways, strict=True)]
+    return stood, _with_ports(stood, [edges[row] for row in rows], arrows, ways)
 
 
-def _apart(points: list[Point], boxes: int) -> list[Point]:
-    """The points of a row moved right where boxes would overlap; those behind the boxes are mere points of arrows."""
-    moved = list(points)
-    for row in {y for _, y in points}:
-        members = sorted((i for i in range(len(points)) if points[i][1] == row), key=lambda i: points[i][0])
-        for left, right in zip(members, members[1:], strict=False):
-            gap = COLUMN / 2 * ((left < boxes) + (right < boxes)) or COLUMN / 6
-            moved[right] = max(moved[right][0], moved[left][0] + gap), row
+def _layout(levels: Sequence[int], links: Sequence[tuple[int, int]]) -> list[float]:
+    graph = packages()[0].Graph(n=len(levels), edges=list(dict.fromkeys(links)), directed=True)
+    layout = graph.layout_sugiyama(layers=list(levels), hgap=SPREAD, vgap=1, maxiter=300)
+    return [x for x, _ in layout.coords[: len(levels)]]
+
+
+def _apart(xs: Sequence[float], levels: Sequence[int], widths: Sequence[float], loops: set[int]) -> list[float]:
+    """The places in a row moved right where they would overlap."""
+    moved = list(xs)
+    members: dict[int, list[int]] = {}
+    for i in sorted(range(len(xs)), key=lambda i: xs[i]):
+        members.setdefault(levels[i], []).append(i)
+    for row in members.values():
+        for left, right in pairwise(row):
+            moved[right] = max(
+                moved[right], moved[left] + (widths[left] + widths[right]) / 2 + BETWEEN + LOOP * (left in loops)
+            )
     return moved
+
+
+def _with_ports(
+    boxes: Sequence[Box], edges: Sequence[Point], arrows: Sequence[Arrow], lanes: Sequence[Sequence[Point]]
+) -> tuple[Arrow, ...]:
+    """The arrows with their ways; they leave and reach an edge of a box side by side, in the order of where they go.
+
+    `edges` are those of each box's row: up to them an arrow goes straight, so that it crosses no taller box beside.
+    """
+    sides: dict[tuple[int, bool], list[tuple[float, int]]] = {}
+    for i, (arrow, lane) in enumerate(zip(arrows, lanes, strict=True)):
+        start, end = boxes[arrow.start], boxes[arrow.end]
+        if start is not end:
+            sides.setdefault((arrow.start, _leaves_up(start, end)), []).append((lane[0][0] if lane else end.x, 2 * i))
+            sides.setdefault((arrow.end, _enters_down(start, end)), []).append(
+                (lane[-1][0] if lane else start.x, 2 * i + 1)
+            )
+    ports: dict[int, tuple[Point, Point]] = {}
+    for (number, up), towards in sides.items():
+        box, ends = boxes[number], [end for _, end in sorted(towards)]
+        spacing = min(0.45, 0.8 * box.width / len(ends))
+        for j, end_ in enumerate(ends):
+            x = box.x + (j - (len(ends) - 1) / 2) * spacing
+            ports[end_] = ((x, box.top), (x, edges[number][0])) if up else ((x, box.bottom), (x, edges[number][1]))
+    return tuple(
+        replace(arrow, way=tuple(dict.fromkeys((*ports[2 * i], *lane, *reversed(ports[2 * i + 1])))))
+        if 2 * i in ports
+        else arrow
+        for i, (arrow, lane) in enumerate(zip(arrows, lanes, strict=True))
+    )
+
+
+def _leaves_up(start: Box, end: Box) -> bool:
+    return end.top >= start.top
+
+
+def _enters_down(start: Box, end: Box) -> bool:
+    return start.bottom >= end.bottom
+
+
+def _barrier(passes: GroupPasses, after: int, y: float) -> Barrier:
+    completed = dict.fromkeys(b.completes for b in passes.boundaries if b.after == after)
+    live = passes.live[after]
+    across = f"{', '.join(live)} live{'s' * (len(live) == 1)} across" if live else "nothing lives across"
+    return Barrier(y, f"pass {after} over {passes.group.name} completes {', '.join(completed)}", across)
 
 
 def packages() -> tuple[Any, Any]:
@@ -180,107 +312,7 @@ def packages() -> tuple[Any, Any]:
         import igraph
         import matplotlib
     except ImportError as error:
-        raise FusemaxError(f"pictures need {error.name}, which is not installed", "pip install 'fusemax[plot]'") from None
+        raise FusemaxError(
+            f"pictures need {error.name}, which is not installed", "pip install 'fusemax[plot]'"
+        ) from None
     return igraph, matplotlib
-
-
-def _barriers(passes: GroupPasses, rows: Sequence[int], moments: Sequence[float]) -> tuple[Barrier, ...]:
-    """A line below everything that happens in a pass."""
-    found = []
-    for after in range(1, passes.passes):
-        lowest = max(row for row, moment in zip(rows, moments, strict=True) if moment <= after)
-        completed = dict.fromkeys(b.completes for b in passes.boundaries if b.after == after)
-        text = f"pass {after} over {passes.group.name} completes {', '.join(completed)}"
-        kept = f"; across lives {', '.join(passes.live[after])}" if passes.live[after] else ""
-        found.append(Barrier(-(lowest + 0.5) * ROW, text + kept))
-    return tuple(found)
-
-
-# ---------------------------------------------------------------------------------------------------------- on paper
-
-
-def draw(picture: Picture, path: Path) -> None:
-    """Write the picture; the suffix says how. Raises `FusemaxError` without matplotlib."""
-    matplotlib = packages()[1]
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    xs, ys = [box.x for box in picture.boxes], [box.y for box in picture.boxes]
-    left, right, low, high = min(xs) - WIDTH, max(xs) + WIDTH, min(ys) - ROW * 0.7, max(ys) + ROW * 0.9
-    figure = Figure(figsize=((right - left) * 0.8, (high - low) * 0.8))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(left, right), ylim=(low, high))
-    axes.set_axis_off()
-    axes.text((left + right) / 2, high - 0.25, picture.title, ha="center", va="top", fontsize=13, weight="bold")
-    for barrier in picture.barriers:
-        _draw_barrier(axes, barrier, left, right)
-    for arrow in picture.arrows:
-        _draw_arrow(axes, arrow, picture.boxes[arrow.start], picture.boxes[arrow.end])
-    for box in picture.boxes:
-        _draw_box(axes, box)
-    with matplotlib.rc_context({"svg.hashsalt": "fusemax", "svg.fonttype": "none"}):
-        figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
-
-
-def _draw_box(axes: Axes, box: Box) -> None:
-    from matplotlib.patches import FancyBboxPatch
-
-    color = NEUTRAL if box.in_pass is None else COLORS[(box.in_pass - 1) % len(COLORS)]
-    half, tall = (WIDTH, HEIGHT) if box.text else (0.3 + 0.13 * max(3, len(box.name)), 0.34)
-    style = "round,pad=0.02,rounding_size=0.12" if not box.text else "square,pad=0.02"
-    face = "white" if not box.text else color
-    corner = (box.x - half / 2, box.y - tall / 2)
-    axes.add_patch(FancyBboxPatch(corner, half, tall, boxstyle=style, facecolor=face, edgecolor="#444444", zorder=3))
-    if not box.text:
-        axes.text(box.x, box.y, box.name, ha="center", va="center", fontsize=10, zorder=4)
-        return
-    lines = textwrap.wrap(box.text, 52, break_long_words=False)
-    shown = "\n".join([lines[0], lines[1] + " ..."] if len(lines) > 2 else lines)
-    number = "" if box.in_pass is None else f"   pass {box.in_pass}"
-    top = box.y + tall / 2 - 0.04
-    axes.text(box.x, top, f"{box.name}{number}", ha="center", va="top", fontsize=9, weight="bold", zorder=4)
-    axes.text(box.x, top - 0.19, shown, ha="center", va="top", fontsize=6, linespacing=1.05, zorder=4)
-
-
-def _draw_arrow(axes: Axes, arrow: Arrow, start: Box, end: Box) -> None:
-    """A smooth line from row to row; dashed and back up on the right for an iteration."""
-    from matplotlib.patches import FancyArrowPatch
-    from matplotlib.path import Path as Curve
-
-    points = _back_points(start, end) if arrow.back else _points(arrow, start, end)
-    corners, codes = [points[0]], [Curve.MOVETO]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
-        bent = [(x0, (y0 + y1) / 2), (x1, (y0 + y1) / 2)] if not arrow.back else [(x0, y0), (x1, y1)]
-        corners += [*bent, (x1, y1)]
-        codes += [Curve.CURVE4] * 3
-    axes.add_patch(
-        FancyArrowPatch(
-            path=Curve(corners, codes), arrowstyle="-|>", mutation_scale=9, linewidth=0.9, zorder=2, shrinkA=0,
-            linestyle="--" if arrow.back else "-", color="#888888" if arrow.back else "#333333", shrinkB=2,
-        )
-    )  # fmt: skip
-    (x0, y0), (x1, y1) = points[-2:] if arrow.back else points[:2]
-    at = ((x0 + x1) / 2, (y0 + y1) / 2)
-    axes.text(*at, arrow.tensor, fontsize=7, ha="center", va="center", color="#222222", zorder=5,
-              bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85})  # fmt: skip
-
-
-def _points(arrow: Arrow, start: Box, end: Box) -> list[Point]:
-    tall = HEIGHT if start.text else 0.34
-    spread = max(-1.0, min(1.0, (end.x - start.x) / COLUMN)) * WIDTH * 0.3
-    way = [point for x, y in arrow.way for point in ((x, y + HEIGHT / 2), (x, y - HEIGHT / 2))]
-    aim = arrow.way[-1][0] if arrow.way else start.x
-    land = max(-1.0, min(1.0, (aim - end.x) / COLUMN)) * WIDTH * 0.3
-    return [(start.x + spread * bool(start.text), start.y - tall / 2), *way, (end.x + land, end.y + HEIGHT / 2)]
-
-
-def _back_points(start: Box, end: Box) -> list[Point]:
-    """Out of the right side, up, and into the right side of an earlier box; a small loop for a box itself."""
-    right = max(start.x, end.x) + WIDTH / 2 + 0.22
-    lower, upper = start.y - 0.12, end.y + (0.12 if start is end else -0.12)
-    return [(start.x + WIDTH / 2, lower), (right, lower), (right, upper), (end.x + WIDTH / 2, upper)]
-
-
-def _draw_barrier(axes: Axes, barrier: Barrier, left: float, right: float) -> None:
-    axes.plot([left, right], [barrier.y, barrier.y], color="#b03030", linestyle=(0, (6, 3)), linewidth=1.4, zorder=1)
-    axes.text(left + 0.15, barrier.y + 0.05, barrier.text, ha="left", va="bottom", fontsize=8, color="#b03030", zorder=5)

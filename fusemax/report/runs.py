@@ -68,18 +68,30 @@ class RunReport:
         }
 
     def __str__(self) -> str:
+        return self.table().text()
+
+    def table(self) -> Table:
+        """A row for each output, and how far they are from the reference."""
         sizes = ", ".join(f"{rank}={size}" for rank, size in self.sizes.items())
         inputs = "inputs from a file" if self.seed is None else f"random inputs, seed {self.seed}"
         headers = ("output", "shape", "min", "mean", "max")
         rows = tuple(
-            (f"{o.name}[{', '.join(o.ranks)}]", " x ".join(map(str, o.shape)) or "scalar", *map(_short, (o.least, o.mean, o.largest)))
+            (
+                f"{o.name}[{', '.join(o.ranks)}]",
+                " x ".join(map(str, o.shape)) or "scalar",
+                *map(_short, (o.least, o.mean, o.largest)),
+            )
             for o in self.outputs
         )
-        below = [f"{o.name} holds {readable_number(o.not_finite)} values that are not finite" for o in self.outputs if o.not_finite]
+        below = [
+            f"{o.name} holds {readable_number(o.not_finite)} values that are not finite"
+            for o in self.outputs
+            if o.not_finite
+        ]
         if self.difference is not None:
             where = max(self.outputs, key=lambda o: -1.0 if o.difference is None else o.difference)
             below.append(f"largest difference to {self.against}: {self.difference:.3g}, in {where.name}")
-        return Table(f"{self.cascade} on {sizes or 'scalars'}; {inputs}", headers, rows, tuple(below)).text()
+        return Table(f"{self.cascade} on {sizes or 'scalars'}; {inputs}", headers, rows, tuple(below), right=(2, 3, 4))
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""What stands behind `::`, in fusemax's own short form and in EDGE's full one, made one canonical list of reductions."""
+"""What stands behind `::`, in the short form and in EDGE's full one, made one canonical list of reductions."""
 
 from __future__ import annotations
 
@@ -42,33 +42,34 @@ def apply_actions(einsum: Einsum, actions: tuple[Action, ...]) -> Einsum:
     return replace(einsum, reductions=reductions)
 
 
-def _refuse(message: str, action: Action, hint: str | None = None) -> FusemaxError:
+def _refuse(message: str, action: Action, hint: str) -> FusemaxError:
     return FusemaxError([Problem(message, action.span, hint)])
 
 
 def _check_merge(action: Action) -> None:
     if action.merge is not None and action.merge.lower() not in MERGES:
-        hint = "tensors are dense here: write ∩ (or ^, intersect) or ∪ (or v, union)"
+        hint = "tensors are dense here: write ∩ (or ^, and, intersect) or ∪ (or v, or, union)"
         raise _refuse(f"merge '{action.merge}' is not supported", action, hint)
 
 
 def _check_map(einsum: Einsum, action: Action, first: Action) -> None:
     if action.operator != first.operator:
         raise _refuse(f"two map operators, '{first.operator}' and '{action.operator}'", action, "keep one map action")
-    absent = [v for v in action.scope or () if v not in variables_of(einsum.expr)]
+    variables = variables_of(einsum.expr)
+    absent = [v for v in action.scope or () if v not in variables]
     if absent:
-        raise _refuse(f"the map action names {listed(absent)}, which the right side does not have", action)
+        hint = f"the right side has {listed(variables)}" if variables else "drop the map action"
+        raise _refuse(f"the map action names {listed(absent)}, which the right side does not have", action, hint)
     said = INFIX.get(action.operator, action.operator)
     written = list(_combining(einsum.expr))
     other = next((operator for operator in written if operator != said), None)
     if other is not None:
         spelt = OPERATORS[other].symbol or other if other in OPERATORS else other
-        hint = f"write '·' between the operands, or drop the map action, or say '{spelt}' in it"
-        raise _refuse(
-            f"the map action says '{action.operator}' but the right side is written with '{spelt}'", action, hint
-        )
+        message = f"the map action says '{action.operator}' but the right side is written with '{spelt}'"
+        raise _refuse(message, action, f"write '·' there, or say '{spelt}' in the map action, or drop it")
     if not written:
-        raise _refuse(f"the map action says '{action.operator}' but the right side combines nothing", action)
+        message = f"the map action says '{action.operator}' but the right side combines nothing"
+        raise _refuse(message, action, "drop the map action")
 
 
 def _combining(expr: Expr) -> Iterator[str]:
@@ -86,13 +87,11 @@ def _combining(expr: Expr) -> Iterator[str]:
 def _reduction(action: Action, disappearing: tuple[str, ...]) -> Reduction:
     reducer = REDUCER_SYMBOLS.get(action.operator)
     if reducer is None:
-        choices = ", ".join(REDUCER_SYMBOLS)
-        hint = did_you_mean(action.operator, REDUCER_SYMBOLS) or f"choose one of {choices}"
+        hint = did_you_mean(action.operator, REDUCER_SYMBOLS) or f"choose one of {' '.join(REDUCER_SYMBOLS)}"
         raise _refuse(f"'{action.operator}' cannot reduce a rank", action, hint)
     if action.scope is None and not disappearing:
-        raise _refuse(
-            "a reduction where no variable disappears", action, "write `=`, or leave a variable off the left side"
-        )
+        hint = "write `=`, or leave a variable off the left side"
+        raise _refuse("a reduction where no variable disappears", action, hint)
     return Reduction(disappearing if action.scope is None else action.scope, reducer, action.span)
 
 

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order
-from fusemax.ir.arch import Arch, Memory, Operation, Registers, Unit
+from fusemax.ir.arch import DONE_AS, Arch, Memory, Operation, Registers, Unit
+from fusemax.ir.operators import OPERATORS, REDUCERS
 from fusemax.syntax.files import find, read_text
 from fusemax.syntax.schema import SchemaReader, text_value
 from fusemax.syntax.yamls import Mapping_, Node, Scalar, read_yaml
 from fusemax.units import bits_of, bytes_of, quantity
+
+KINDS = ({"mac"} | {o.kind for o in OPERATORS.values()} | {r.kind for r in REDUCERS.values()}) - DONE_AS.keys()
+"""The kinds of operations that a unit can have."""
 
 
 def load_arch(name: str | Path) -> Arch:
@@ -71,14 +75,21 @@ class _Reader(SchemaReader):
     def unit(self, name: str, node: Node) -> Unit:
         """One entry of `units`."""
         keys = self.keys(node, f"unit '{name}'", ("axes", "ops"), ("edges", "registers"))
-        axes = tuple((axis, self.integer(size, f"axis '{axis}'")) for axis, size in self.entries(keys.get("axes"), "axis"))
-        edges = tuple((edge, self.edge(edge, axis, dict(axes))) for edge, axis in self.entries(keys.get("edges"), "edge"))
-        ops = tuple(self.operation(op, inner) for op, inner in self.entries(keys.get("ops"), "operation"))
-        for op, inner in self.entries(keys.get("ops"), "operation"):
-            same = next(o.same_as for o in ops if o.name == op)
-            if same is not None and all(o.name != same or o.same_as is not None for o in ops):
-                hint = did_you_mean(same, [o.name for o in ops if o.same_as is None])
-                self.refuse(f"operation '{op}' is '{same}', which the unit does not have itself", inner.span, hint)
+        axes = tuple(
+            (axis, self.integer(size, f"axis '{axis}'")) for axis, size in self.entries(keys.get("axes"), "axis")
+        )
+        edges = tuple(
+            (edge, self.edge(edge, axis, dict(axes))) for edge, axis in self.entries(keys.get("edges"), "edge")
+        )
+        entries = self.entries(keys.get("ops"), "operation")
+        ops = tuple(self.operation(op, inner) for op, inner in entries)
+        own = [op.name for op in ops if op.same_as is None]
+        for op, (_, inner) in zip(ops, entries, strict=True):
+            if op.same_as is not None and op.same_as not in own:
+                hint = did_you_mean(op.same_as, own) or "name an operation that has `slots`"
+                self.refuse(
+                    f"operation '{op.name}' is '{op.same_as}', which the unit does not have itself", inner.span, hint
+                )
         registers = self.registers(keys["registers"]) if "registers" in keys else None
         return Unit(name, axes, edges, registers, ops)
 
@@ -86,7 +97,9 @@ class _Reader(SchemaReader):
         """The axis whose length is the words per cycle of an edge."""
         value = node.value if isinstance(node, Scalar) else ""
         if value not in axes:
-            self.refuse(f"edge '{edge}' names no axis of its unit", node.span, did_you_mean(value, axes) or "name an axis")
+            self.refuse(
+                f"edge '{edge}' names no axis of its unit", node.span, did_you_mean(value, axes) or "name an axis"
+            )
         return value
 
     def registers(self, node: Node) -> Registers:
@@ -98,11 +111,18 @@ class _Reader(SchemaReader):
 
     def operation(self, name: str, node: Node) -> Operation:
         """One entry of `ops`: `{slots, energy}`, or `{is: 6 mac}`."""
+        if name in DONE_AS:
+            self.refuse(f"operation '{name}' is done as '{DONE_AS[name]}'", node.span, "leave it out")
+        elif name not in KINDS:
+            hint = did_you_mean(name, KINDS) or f"there are {', '.join(sorted(KINDS))}"
+            self.refuse(f"no cascade has an operation '{name}'", node.span, hint)
         if isinstance(node, Mapping_) and node.get("is") is not None:
             keys = self.keys(node, f"operation '{name}'", ("is",))
             match = re.fullmatch(r"(\d{1,6})\s+(\w+)", keys["is"].value if isinstance(keys["is"], Scalar) else "")
             if match is None or not int(match[1]):
-                self.refuse(f"`is` of operation '{name}' is not a number and an operation", keys["is"].span, "write `is: 6 mac`")
+                self.refuse(
+                    f"`is` of operation '{name}' is not a number and an operation", keys["is"].span, "write `is: 6 mac`"
+                )
                 return Operation(name, 1, 0.0)
             return Operation(name, times=int(match[1]), same_as=match[2])
         keys = self.keys(node, f"operation '{name}'", ("slots", "energy"), ("area",))

@@ -48,14 +48,15 @@ Rule = Callable[[Mistake], Finding | None]
 
 def diagnose(error: UnexpectedInput, text: str, source: Source, offset: int) -> Problem:
     """The problem behind Lark's error in a statement that starts at `offset` of the source."""
-    at, expected = len(text), frozenset[str]()
+    at: int | None = None
+    expected: Iterable[str] = ()
     if isinstance(error, UnexpectedToken):
-        expected = frozenset(error.expected)
-        at = at if error.token.type == "$END" or error.token.start_pos is None else error.token.start_pos
+        expected = error.expected
+        at = error.token.start_pos if error.token.type != "$END" else None
     elif isinstance(error, UnexpectedCharacters):
-        at, expected = error.pos_in_stream, frozenset(error.allowed or ())
+        at, expected = error.pos_in_stream, error.allowed or ()
     code = re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), text)
-    mistake = Mistake(code, at, expected)
+    mistake = Mistake(code, len(text) if at is None else at, frozenset(expected))
     found = next(finding for rule in RULES if (finding := rule(mistake)) is not None)
     return Problem(found.message, Span(source, offset + found.start, offset + found.end), found.hint)
 
@@ -203,6 +204,8 @@ def _declaration(mistake: Mistake) -> Finding | None:
 def _assignment(mistake: Mistake) -> Finding | None:
     """`Z[m] == A[m]`, `Z[m] -= A[m]`, `Z[m] = A[m] = B[m]`, `A[m] + B[m] = C[m]`, `hello world`"""
     word = mistake.word
+    if mistake.opened and word == "=":
+        return mistake.here("'=' inside of brackets", "a filter follows a colon, and compares with `==`: `m: m == 3`")
     if mistake.opened or mistake.declares or mistake.first in ("cascade", "stop"):
         return None
     if mistake.assigned and word == "=":
@@ -335,12 +338,20 @@ def _anything(mistake: Mistake) -> Finding:
     behind = f" after '{mistake.last}'" if mistake.last else ""
     if mistake.first in KEYWORDS:
         return mistake.here(f"unexpected {found}{behind}", _form_of(mistake.first))
-    return mistake.here(f"unexpected {found}{behind}", f"here may stand {_alternatives(mistake.expected)}")
+    return mistake.here(f"unexpected {found}{behind}", f"here may stand {_alternatives(mistake)}")
 
 
-def _alternatives(expected: Iterable[str]) -> str:
+def _alternatives(mistake: Mistake) -> str:
     """What could stand at a place, for a reader."""
-    known = [name for token, name in _NAMES.items() if token in set(expected)]
+    closers = {"RPAR": "(", "RSQB": "["}
+    outside = not mistake.opened
+    known = [
+        name
+        for token, name in _NAMES.items()
+        if token in mistake.expected
+        and closers.get(token, mistake.opened[-1:]) == mistake.opened[-1:]
+        and outside is (token in ("__ANON_0", "$END") or (outside and token not in ("COMMA", "COLON")))
+    ]
     return " or ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known) or "nothing else"
 
 

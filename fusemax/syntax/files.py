@@ -6,12 +6,21 @@ import sys
 from pathlib import Path
 
 from fusemax import resources
-from fusemax.errors import FusemaxError, did_you_mean, listed
+from fusemax.errors import FusemaxError, did_you_mean
 from fusemax.ir.cascade import Cascade
 from fusemax.syntax.parser import parse
 from fusemax.syntax.teaal import parse_teaal
 
 LARGEST_FILE = 20_000_000
+"""In bytes."""
+NOUNS = {
+    "cascades": "cascade",
+    "cascades/workloads": "workload",
+    "arch": "architecture",
+    "mappings": "mapping",
+    "mappings/published": "study",
+}
+"""What one file of a kind of shipped files is."""
 
 
 def load_cascade(name: str | Path) -> Cascade:
@@ -23,7 +32,7 @@ def load_cascade(name: str | Path) -> Cascade:
     'matmul'
     """
     if str(name) == "-":
-        return parse(sys.stdin.read(), "<stdin>")
+        return parse(_decoded(sys.stdin.buffer.read(LARGEST_FILE + 1), "<stdin>"), "<stdin>")
     path = find(str(name), "cascades", ".cascade")
     text = read_text(path)
     shown = str(name) if Path(name) == path else path.name
@@ -31,23 +40,23 @@ def load_cascade(name: str | Path) -> Cascade:
 
 
 def find(name: str, kind: str, suffix: str) -> Path:
-    """The file at a path, else the shipped file of that name."""
-    path = Path(name)
-    known = resources.names(kind, suffix)
-    try:
-        if path.is_file() or (path.exists() and not path.is_dir()):
-            return path
-    except (OSError, ValueError):  # a name that the file system cannot even look up, such as one with a NUL
-        raise FusemaxError(f"'{_short(name)}' is not a name of a file", f"shipped are {listed(known, 5)}") from None
-    if name in known:
-        return resources.path(kind, name, suffix)
-    if path.is_dir():
-        raise FusemaxError(f"'{name}' is a folder", "name one file in it")
+    """The file at a path, else the shipped file of that name. Raises `FusemaxError` if there is neither."""
     if not name:
         raise FusemaxError("an empty name", "name a file, or one of `fusemax list`")
+    path, known = Path(name), resources.names(kind, suffix)
+    try:
+        folder = path.is_dir()
+        if path.exists() and not folder:
+            return path
+    except (OSError, ValueError):  # a name that the file system cannot even look up, such as a very long one
+        folder = False
+    if name in known:
+        return resources.path(kind, name, suffix)
+    if folder:
+        raise FusemaxError(f"'{name}' is a folder", "name one file in it")
     looks_like_path = "/" in name or path.suffix
     near = did_you_mean(path.name.removesuffix(suffix), known)
-    what = f"no file '{_short(name)}'" if looks_like_path else f"no file and no shipped {suffix[1:]} '{_short(name)}'"
+    what = f"no file '{_short(name)}'" if looks_like_path else f"no file and no shipped {NOUNS[kind]} '{_short(name)}'"
     raise FusemaxError(what, near or "`fusemax list` shows what is shipped")
 
 
@@ -57,20 +66,26 @@ def _short(name: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark."""
+    """The text of a file in UTF-8, with or without a byte order mark. Raises `FusemaxError` if it is not that."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise FusemaxError(
-            f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}", "check the path"
-        ) from None
+        reason = (error.strerror or str(error)).lower()
+        raise FusemaxError(f"'{path}' cannot be read: {reason}", "check the path") from None
+    return _decoded(data, str(path))
+
+
+def _decoded(data: bytes, name: str) -> str:
     if len(data) > LARGEST_FILE:
-        raise FusemaxError(f"'{path}' has {len(data):,} bytes", f"the largest file that is read has {LARGEST_FILE:,}")
-    if b"\0" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise FusemaxError(f"'{path}' is a binary file", "name a text file")
+        raise FusemaxError(f"'{name}' has more than {LARGEST_FILE:,} bytes", "name a smaller file")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FusemaxError(f"'{name}' is UTF-16 text", "save the file as UTF-8")
+    if b"\0" in data:
+        raise FusemaxError(f"'{name}' is a binary file", "name a text file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         hint = f"line {line} holds byte 0x{data[error.start]:02x}; save the file as UTF-8"
-        raise FusemaxError(f"'{path}' is not UTF-8 text", hint) from None
+        raise FusemaxError(f"'{name}' is not UTF-8 text", hint) from None

@@ -15,6 +15,8 @@ DECLARING = ("cascade", "shape", "param", "op", "input", "output", "tensor")
 HEADINGS = ("init", "loop", "stop", "final")
 
 _PHYSICAL = re.compile(r"(?=[^\n])([^#\n]*)(#[^\n]*)?")
+_OPERAND = re.compile(r"[\w'∞)\]}]$")
+_NAME = re.compile(r"\s*(?!and\b)[A-Za-z]")
 _STARTS = re.compile(
     r"\s*(?:[A-Za-z][\w']*\s*(?:\[[^\]]*\]|_\{[^}]*\})?\s*(?:[+*×∗]|max|min)?=(?!=)"  # Z[m] max= ...
     rf"|(?:{'|'.join(DECLARING)})\s+[A-Za-z]"
@@ -55,11 +57,12 @@ class _Statement:
         """Whether a line belongs to this statement.
 
         If a bracket was never closed, a line that can only be a statement of its own is one, so that one missing
-        bracket is one problem and not the rest of the file.
+        bracket is one problem and not the rest of the file: it begins like one, or with a name after an operand.
         """
         if code.lstrip().startswith("::"):
             return True
-        return self.depth > 0 and (self.code.endswith(":") or not _STARTS.match(code))
+        begins = not self.code.endswith(":") and _STARTS.match(code)
+        return self.depth > 0 and not begins and not (_OPERAND.search(self.code) and _NAME.match(code))
 
     def extend(self, code: str, end: int, comments: Iterable[str], behind: str | None) -> None:
         """Take in a line, with the comments above it; what stood behind the statement is now inside of it."""

@@ -17,9 +17,9 @@ from fusemax.ir.mapping import Case, Choose, For, Group, Hold, Mapping, Node, On
 from fusemax.resources import directory
 from fusemax.syntax.files import find, read_text
 from fusemax.syntax.mapping_diagnosis import DECLARING, FORMS, Start, body_below, diagnose
-from fusemax.syntax.mapping_lines import Clause, laid_out
+from fusemax.syntax.mapping_lines import DEEPEST, Clause, laid_out
+from fusemax.syntax.mapping_table import table_of
 from fusemax.syntax.mapping_tree import (
-    DEEPEST,
     Body,
     Branch,
     Builder,
@@ -42,21 +42,26 @@ def _grammar() -> Lark:
 
 
 def load_mapping(name: str | Path) -> Mapping:
-    """Parse a mapping file, or the shipped mapping of that name; `-` is stdin.
+    """Parse a mapping file, or the shipped mapping of that name, with the table beside it; `-` is stdin.
 
-    Raises `FusemaxError` if there is no such file or mapping, if it is not readable text, or if it does not parse.
+    Raises `FusemaxError` if there is no such file, mapping or table, if it is not readable text, or does not parse.
 
     >>> load_mapping("unfused").cascade
     'attention-3pass'
     """
     if str(name) == "-":
-        return parse_mapping(sys.stdin.read(), "<stdin>")
+        return _with_table(parse_mapping(sys.stdin.read(), "<stdin>"), Path())
     path = find(str(name), "mappings", ".mapping")
-    return parse_mapping(read_text(path), str(name) if Path(name) == path else path.name)
+    shown = str(name) if Path(name) == path else path.name
+    return _with_table(parse_mapping(read_text(path), shown), path.parent)
+
+
+def _with_table(mapping: Mapping, folder: Path) -> Mapping:
+    return replace(mapping, table=table_of(mapping, folder))
 
 
 def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:
-    """Parse the text of a mapping file; `name` is what errors call it.
+    """Parse the text of a mapping file, without a table; `name` is what errors call it.
 
     Raises `FusemaxError` with every syntax error of the text. Whether the mapping fits its cascade and its
     architecture is not looked at.
@@ -73,7 +78,7 @@ def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:
     found = reader.statements(layout.clauses)
     problems = [*layout.problems, *reader.problems]
     if not layout.problems:
-        problems += _misplaced(found, reader.damaged, source)
+        problems += _misplaced(found, reader.damaged, layout.clauses[0].span(source))
     if problems:
         raise FusemaxError(in_order(problems))
     return _assembled(found, source, layout.comments_below)
@@ -143,7 +148,7 @@ class _Reader:
             self._body(clause, start, depth + 1)
             raise FusemaxError([diagnose(error, span, start)]) from None
         inner = chain(tree)
-        if depth + len(inner) > DEEPEST:
+        if start is not Start.EINSUMS and depth + len(inner) > DEEPEST + 1:
             raise FusemaxError([Problem(f"bodies nested more than {DEEPEST} deep", span, "nest fewer loops")])
         body = self._body(clause, start, depth + len(inner))
         if opens(inner[-1]) and not clause.body:
@@ -151,7 +156,7 @@ class _Reader:
             raise FusemaxError([Problem(f"`{' '.join(span.text.split())}` without a body", span, hint)])
         if clause.body and not opens(inner[-1]):
             hint = "only a line that ends with ':' has a body below it"
-            raise FusemaxError([Problem("an indentation without a reason", clause.body[0].span(self.source), hint)])
+            raise FusemaxError([Problem("unexpected indentation", clause.body[0].span(self.source), hint)])
         return tree, body
 
     def _body(self, clause: Clause, start: Start, depth: int) -> Body:
@@ -169,7 +174,7 @@ class _Reader:
 # ------------------------------------------------------------------------------------------------------ the whole file
 
 
-def _misplaced(found: Sequence[Statement], damaged: Iterable[str], source: Source) -> Iterator[Problem]:
+def _misplaced(found: Sequence[Statement], damaged: Iterable[str], first: Span) -> Iterator[Problem]:
     """Declarations that are missing, that stand twice, or that stand below the loops."""
     seen: set[str] = set(damaged)
     below = False
@@ -184,11 +189,10 @@ def _misplaced(found: Sequence[Statement], damaged: Iterable[str], source: Sourc
             hint = "declarations stand above the first loop"
             yield Problem(f"`{_keyword(statement)}` below a loop", statement.span, hint)
         seen.add(said)
-    first = Span(source, 0, 1)
     for heading in Heading:
         if heading.value not in seen:
             yield Problem(f"no line `{heading.value}`", first, f"add `{FORMS[heading.value]}`")
-    if not below and not seen & (FORMS.keys() - DECLARING):
+    if not below and not set(damaged) - set(DECLARING):
         yield Problem("a mapping without a loop", first, "below the declarations stand loops: `for b, h:`")
 
 
@@ -226,8 +230,8 @@ def _assembled(found: Sequence[Statement], source: Source, comments: tuple[str, 
         next((statement for statement in found if isinstance(statement, Uncounted)), None),
         body,
         source,
-        comments,
-        (mapping.comments, cascade.comments, arch.comments),
+        comments=comments,
+        header_comments=(mapping.comments, cascade.comments, arch.comments),
     )
 
 

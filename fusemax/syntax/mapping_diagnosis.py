@@ -167,10 +167,11 @@ def _unknown_statement(fault: Fault) -> Finding | None:
         return None
     if not mistake.word:
         return mistake.here("a statement is missing", fault.form)
+    lone = re.fullmatch(r"[A-Za-z][\w']*\s*((;|\|).*|(over|chained)\b.*)?", mistake.text.strip(), re.DOTALL)
     known = nearest(mistake.word, FORMS)
-    if known:
-        return mistake.here(f"unknown statement {shown(mistake.word)}", f"did you mean '{known}'?")
-    if re.fullmatch(r"[A-Za-z][\w']*(\s*;.*|\s+(over|chained)\b.*)?", mistake.text.strip(), re.DOTALL):
+    if known and not (lone and lone.group(1)):
+        return mistake.here(f"unknown statement {shown(mistake.word)}", f"did you mean `{known}`?")
+    if lone:
         hint = f"Einsums stand in the body of a unit: `{FORMS['on']}`"
         return mistake.here(f"{shown(mistake.word)} stands in no body of `on`", hint)
     return mistake.here(f"unknown statement {shown(mistake.word)}", fault.form)
@@ -185,6 +186,15 @@ def _statement_elsewhere(fault: Fault) -> Finding | None:
         return None
     where, hint = ("on", _EINSUM) if fault.start is Start.EINSUMS else ("case", _BRANCH)
     return Finding(f"`{first}` in the body of `{where}`", 0, len(first), hint)
+
+
+def _declaration_inside(fault: Fault) -> Finding | None:
+    """`for b: split m: m1`"""
+    if fault.keyword not in DECLARING or fault.mistake.before:
+        return None
+    return fault.mistake.here(
+        f"`{fault.keyword}` inside of a body", "declarations stand above the first loop, not indented"
+    )
 
 
 def _bare_keyword(fault: Fault) -> Finding | None:
@@ -231,10 +241,11 @@ def _hold(fault: Fault) -> Finding | None:
     words = TOKEN.findall(mistake.text)
     if "in" not in words and (not mistake.word or mistake.word in ("unless", "spill")):
         return Finding("`hold` without `in`", 0, 4, "say where: `hold Q, K in buffer`")
-    if words[1] == "in" and mistake.before == "hold in":
+    if mistake.before == "hold in":
         return Finding("`hold` without a tensor", 0, 4, fault.form)
     if mistake.last == "in":
-        return mistake.behind("`in` without a level", fault.form)
+        missing = re.search(r",\s*in$", mistake.before)
+        return mistake.behind("a name is missing before `in`" if missing else "`in` without a level", fault.form)
     if mistake.word == "unless" and "spill" in TOKEN.findall(mistake.before):
         return mistake.here("`unless` behind `spill`", "write `hold K in buffer unless kept spill share`")
     return None
@@ -270,25 +281,36 @@ def _einsums(fault: Fault) -> Finding | None:
 
 
 def _list(fault: Fault) -> Finding | None:
-    """`for b h:`, `hold Q, in buffer`, `for b,:`"""
+    """`for b h:`, `for b,:`, `hold Q K in buffer`"""
     mistake = fault.mistake
     if mistake.last == "," and not mistake.word[:1].isalnum():
         return mistake.behind("nothing behind ','", "add a name, or remove the comma")
-    if fault.keyword in ("for", "pipeline", "stages", "hold", "choose", "artifact", "split") and (
-        mistake.last[:1].isalpha() and mistake.last != fault.keyword and mistake.word[:1].isalpha()
-    ):
+    words = TOKEN.findall(mistake.before)
+    listing = {"for": "for", "pipeline": "pipeline", "stages": "stages", "hold": "hold", "split": "split",
+               "choose": "by", "artifact": "uncounted"}.get(fault.keyword)  # fmt: skip
+    named = listing in words and mistake.last != listing and not (fault.keyword == "hold" and "in" in words)
+    if named and mistake.last[:1].isalpha() and mistake.word[:1].isalpha():
         return mistake.here(f"a comma is missing before {shown(mistake.word)}", fault.form)
     return None
 
 
 def _operand(fault: Fault) -> Finding | None:
-    """`p1 = rows /`, `p1 = * 2`, `rows =`"""
+    """`p1 = rows /`, `rows =`, `p1 = max(2, 3)`, `hold K in buffer spill`"""
     mistake = fault.mistake
-    if mistake.last in ("+", "-", "*", "/", "="):
-        return mistake.behind(f"nothing behind '{mistake.last}'", "add a number, a shape, a parameter or `unit.axis`")
+    if mistake.last in ("+", "-", "*", "/", "=", "spill") and mistake.word in ("", ",", ")", "+", "-", "*", "/"):
+        hint = "add a number, a shape, a parameter or `unit.axis`"
+        return mistake.behind(f"nothing behind '{mistake.last}'", hint)
     if mistake.word == "(" and mistake.last[:1].isalpha() and fault.keyword in ("mapping", "split", "hold"):
-        return mistake.behind(f"unknown function {shown(mistake.last)}", "functions are max, min")
+        return mistake.behind(f"no function {shown(mistake.last)}", "lengths are made of + - * / and brackets")
     return None
+
+
+def _end(fault: Fault) -> Finding | None:
+    """`hold K in buffer unless`, `choose from`, `QK over`"""
+    mistake = fault.mistake
+    if mistake.word or mistake.last not in ("unless", "from", "by", "uncounted", "over"):
+        return None
+    return mistake.behind(f"nothing behind `{mistake.last}`", fault.form)
 
 
 def _anything(fault: Fault) -> Finding:
@@ -302,6 +324,7 @@ RULES: tuple[Rule, ...] = (
     _brackets,
     _unknown_statement,
     _statement_elsewhere,
+    _declaration_inside,
     _bare_keyword,
     _colon,
     _on,
@@ -310,5 +333,6 @@ RULES: tuple[Rule, ...] = (
     _einsums,
     _list,
     _operand,
+    _end,
     _anything,
 )

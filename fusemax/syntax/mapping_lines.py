@@ -12,6 +12,7 @@ from fusemax.ir.cascade import Comments
 LONGEST_LINE = 20_000
 MOST_LINES = 20_000
 DEEPEST = 50
+"""How many bodies may be around a statement."""
 
 _STARTS = re.compile(
     r"\s*(?:(?:mapping|cascade|arch|choose|artifact|split|for|pipeline|stages|case|hold|wait|on)\s+[A-Za-z]"
@@ -156,7 +157,7 @@ def _nest(source: Source, lines: list[_Line], problems: list[Problem]) -> list[_
             known = ", ".join(str(indent) for indent, _ in levels)
             hint = f"the lines that it may stand beside are indented by {known}"
             problems.append(Problem("an indentation that fits no line above", _place(source, line), hint))
-        if len(levels) > DEEPEST:
+        if len(levels) > DEEPEST + 1:  # a level more for Einsums
             problems.append(
                 Problem(f"bodies nested more than {DEEPEST} deep", _place(source, line), "nest fewer loops")
             )

@@ -32,6 +32,7 @@ from fusemax.ir.mapping import (
     Uncounted,
     Wait,
 )
+from fusemax.syntax.mistake import shown
 from fusemax.units import bytes_of
 
 Parsed = Tree[Token] | Token
@@ -230,9 +231,15 @@ class Builder:
         return On(str(unit), spread, tuple(einsums), tuple(alternating), span, comments)
 
     def turns(self, tree: Tree[Token]) -> tuple[Turn, ...]:
-        """The Einsums of a line below `on`; the line's comments go with the first."""
-        first, *others = self._turns(tree)
-        return ((replace(first[0], comments=self.comments), *first[1:]), *others)
+        """The Einsums of a line below `on`: the comments above it go with the first, the one behind with the last."""
+        turns = self._turns(tree)
+        last = len(turns) - 1
+        return tuple(
+            (replace(turn[0], comments=self._share(i == 0, i == last)), *turn[1:]) for i, turn in enumerate(turns)
+        )
+
+    def _share(self, first: bool, last: bool) -> Comments:
+        return Comments(self.comments.above if first else (), self.comments.behind if last else None)
 
     def _turns(self, tree: Tree[Token]) -> tuple[Turn, ...]:
         return tuple(tuple(map(self._placed, _tree(turn).children)) for turn in tree.children)
@@ -253,7 +260,7 @@ class Builder:
         name = str(node)
         if not is_variable(name) or "'" in name:
             better = name.lower().replace("'", "1")
-            raise self.refuse(f"'{name}' is not a variable; variables are lower-case", node, f"write {better}")
+            raise self.refuse(f"{shown(name)} is not a variable; variables are lower-case", node, f"write {better}")
         return name
 
     def _distinct(self, nodes: Iterable[Parsed]) -> tuple[str, ...]:
@@ -261,7 +268,7 @@ class Builder:
         seen: dict[str, None] = {}
         for node in nodes:
             if str(node) in seen:
-                raise self.refuse(f"'{node}' is named twice", node, "keep one")
+                raise self.refuse(f"{shown(str(node))} is named twice", node, "keep one")
             seen[str(node)] = None
         return tuple(seen)
 
@@ -275,11 +282,8 @@ class Builder:
             case "name":
                 return Name(str(tree.children[0]), self.span(tree))
         args = tuple(self._expr(child, depth + 1) for child in _trees(tree.children))
-        match tree.data:
-            case "group":
-                return replace(args[0], span=self.span(tree))
-            case "call":
-                return Apply(str(tree.children[0]), args, self.span(tree))
+        if tree.data == "group":
+            return replace(args[0], span=self.span(tree))
         return Apply(str(tree.data), args, self.span(tree))
 
     def _number(self, tree: Tree[Token]) -> Number:

@@ -78,6 +78,8 @@ class Builder:
 
     def _op(self, tree: Tree[Token]) -> Op:
         name, *args = _tokens(tree, "NAME")
+        if name in OPERATORS:
+            raise self.refuse(f"operator '{name}' is built in", name, "choose another name")
         twice = next((arg for i, arg in enumerate(args) if arg in args[:i]), None)
         if twice is not None:
             raise self.refuse(f"operator '{name}' has two arguments '{twice}'", twice, "rename one")

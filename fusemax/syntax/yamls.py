@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fusemax.errors import FusemaxError, Problem, Source, Span
+
+if TYPE_CHECKING:
+    import yaml
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A value as text; `verbatim` is where exactly this text stands in the file, if it does."""
+    """A value as text; `verbatim` is where this text stands in the file, if it does but for blanks and line ends."""
 
     value: str
     span: Span
@@ -44,32 +48,41 @@ class Mapping_:
 
 Node = Scalar | Sequence_ | Mapping_
 DEEPEST = 50
+LONGEST_TEXT = 1_000_000
 
 
 def read_yaml(source: Source) -> Node:
-    """The first document of a YAML text. Raises `FusemaxError` if it is none, or is empty."""
+    """The one document of a YAML text. Raises `FusemaxError` if it is none, is empty, or is no work of a person."""
     import yaml
 
+    if len(source.text) > LONGEST_TEXT:
+        message = f"a YAML file of {len(source.text):,} characters; the longest that is read has {LONGEST_TEXT:,}"
+        raise FusemaxError([Problem(message, Span(source, 0, 1), "cut it into several files")])
     try:
         root = yaml.compose(source.text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         at = min(mark.index if mark else getattr(error, "position", 0), len(source.text))
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it does not parse"
-        raise FusemaxError(
-            [Problem(f"not YAML: {problem}", Span(source, at, at + 1), "check the indentation")]
-        ) from None
+        hint = "check the indentation, and put texts with `:` or `#` in quotes"
+        raise FusemaxError([Problem(f"not YAML: {problem}", Span(source, at, at + 1), hint)]) from None
     except RecursionError:
         raise FusemaxError(f"'{source.name}' is nested too deeply", "write it flat") from None
     if root is None:
         raise FusemaxError([Problem("an empty YAML file", Span(source, 0, 0), "write something into it")])
-    return _node(root, source, 0)
+    return _node(root, source, 0, {})
 
 
-def _node(node: object, source: Source, depth: int) -> Node:
+def _node(node: yaml.Node, source: Source, depth: int, known: dict[int, Node]) -> Node:
+    """The node as plain data; one that several aliases name is converted once."""
+    if id(node) not in known:
+        known[id(node)] = _converted(node, source, depth, known)
+    return known[id(node)]
+
+
+def _converted(node: yaml.Node, source: Source, depth: int, known: dict[int, Node]) -> Node:
     import yaml
 
-    assert isinstance(node, yaml.Node)
     span = Span(source, node.start_mark.index, max(node.end_mark.index, node.start_mark.index))
     if depth > DEEPEST:
         raise FusemaxError([Problem(f"nested more than {DEEPEST} deep", span, "write it flat")])
@@ -77,32 +90,33 @@ def _node(node: object, source: Source, depth: int) -> Node:
         case yaml.ScalarNode():
             return _scalar(node, source, span)
         case yaml.SequenceNode():
-            return Sequence_(tuple(_node(item, source, depth + 1) for item in node.value), span)
+            return Sequence_(tuple(_node(item, source, depth + 1, known) for item in node.value), span)
         case yaml.MappingNode():
-            return Mapping_(tuple(_pairs(node, source, depth)), span)
+            return Mapping_(tuple(_pairs(node, source, depth, known)), span)
     raise AssertionError(type(node))
 
 
-def _scalar(node: object, source: Source, span: Span) -> Scalar:
-    import yaml
-
-    assert isinstance(node, yaml.ScalarNode)
-    start = span.start + (1 if node.style in ("'", '"') else 0)
-    exact = source.text.startswith(node.value, start) and node.style not in ("|", ">")
-    verbatim = Span(source, start, start + len(node.value)) if exact and node.value.strip() else None
+def _scalar(node: yaml.ScalarNode, source: Source, span: Span) -> Scalar:
+    """A scalar; it is verbatim if the file has its text between the marks, but for blanks and line ends."""
+    start, end = span.start, min(span.end, len(source.text))
+    if node.style in ("'", '"'):
+        start, end = start + 1, end - 1
+    elif node.style in ("|", ">"):
+        start = source.text.find("\n", start) + 1 or end
+    raw = source.text[start:end]
+    exact = bool(raw.strip()) and "".join(raw.split()) == "".join(node.value.split())
+    start += len(raw) - len(raw.lstrip())
+    verbatim = Span(source, start, start + len(raw.strip())) if exact else None
     return Scalar(node.value, span, verbatim, node.style is not None)
 
 
-def _pairs(node: object, source: Source, depth: int) -> Iterator[tuple[Scalar, Node]]:
-    import yaml
-
-    assert isinstance(node, yaml.MappingNode)
+def _pairs(node: yaml.MappingNode, source: Source, depth: int, known: dict[int, Node]) -> Iterator[tuple[Scalar, Node]]:
     seen: set[str] = set()
     for key, value in node.value:
-        name = _node(key, source, depth + 1)
+        name = _node(key, source, depth + 1, known)
         if not isinstance(name, Scalar):
             raise FusemaxError([Problem("a key that is not text", name.span, "write `key: value`")])
         if name.value in seen:
             raise FusemaxError([Problem(f"key '{name.value}' stands twice", name.span, "keep one")])
         seen.add(name.value)
-        yield name, _node(value, source, depth + 1)
+        yield name, _node(value, source, depth + 1, known)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fusemax.errors import FusemaxError, in_order
+from fusemax.errors import FusemaxError, in_order, listed
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked, CheckedEinsum, Rank
 from fusemax.ir.expr import Apply, Expr, Name, rank_of
+from fusemax.validate.bounds import check_bounds
 from fusemax.validate.draft import Draft
 from fusemax.validate.einsums import resolve
 from fusemax.validate.filters import note_unfiltered_reads
 from fusemax.validate.names import check_constants, infer_scalars
-from fusemax.validate.order import check_definitions, check_iterations, schedule
-from fusemax.validate.shapes import solve_shapes
+from fusemax.validate.order import check_definitions, check_iterations
+from fusemax.validate.schedule import schedule
+from fusemax.validate.shapes import solve, solve_shapes
 from fusemax.validate.tensors import collect, note_inferred
 
 __all__ = ["check", "solve_shapes"]
@@ -35,44 +37,56 @@ def check(cascade: Cascade, *, complete: bool = True) -> Checked:
     infer_scalars(draft)
     check_constants(draft)
     einsums = _resolve_all(draft)
-    _stop_if_wrong(draft)
-    check_definitions(draft, einsums)
     _equations_of_splits(draft, einsums)
-    check_iterations(draft, einsums)
-    _equations_of_shapes(draft)
-    _stop_if_wrong(draft)
+    check_definitions(draft)
+    check_iterations(draft)
+    _check_sizes(draft, einsums)
+    if draft.problems or (complete and draft.incomplete):
+        raise FusemaxError(in_order([*draft.problems, *(draft.incomplete if complete else ())]))
     order = schedule(draft, einsums)
     note_inferred(draft)
     note_unfiltered_reads(draft, einsums)
-    checked = Checked(
-        cascade, draft.tensors, tuple(einsums), _ranks(draft, einsums), tuple(draft.equations), order,
+    return Checked(
+        cascade, draft.tensors, tuple(einsums), _ranks(draft, einsums), tuple(draft.equations.values()), order,
         (*cascade.notes, *in_order(draft.notes)), in_order(draft.incomplete),
     )  # fmt: skip
-    if complete and checked.incomplete:
-        raise FusemaxError(checked.incomplete)
-    solve_shapes(checked, complete=False)
-    return checked
-
-
-def _stop_if_wrong(draft: Draft) -> None:
-    if draft.problems:
-        raise FusemaxError(in_order(draft.problems))
 
 
 def _resolve_all(draft: Draft) -> list[CheckedEinsum]:
     """Every Einsum that can be resolved, in the order of the file; the others have left a problem."""
-    writes = {id(write.einsum): write for writes in draft.writes.values() for write in writes}
-    resolved = (resolve(draft, einsum, writes[id(einsum)]) for einsum in draft.cascade.einsums if id(einsum) in writes)
+    writes = {write.position: write for writes in draft.writes.values() for write in writes}
+    resolved = (resolve(draft, einsum, i, writes.get(i)) for i, einsum in enumerate(draft.cascade.einsums))
     return [einsum for einsum in resolved if einsum is not None]
 
 
 def _equations_of_splits(draft: Draft, einsums: list[CheckedEinsum]) -> None:
-    """A split or join says that the joined rank is the product of its parts."""
+    """A split or join says that the joined rank is the product of its parts; no rank is a part of its own parts."""
+    parts: dict[str, set[str]] = {}
     for einsum in einsums:
         for use in (einsum.target, *einsum.reads):
             for index, rank in zip(use.indices, use.ranks, strict=True):
-                if index.split and rank not in index.split:
+                if not index.split or rank in index.split:
+                    continue
+                if rank in _all_parts(parts, index.split):
+                    message = (
+                        f"rank '{rank}' would be a part of itself: its parts {listed(index.split)} are split into it"
+                    )
+                    draft.refuse(message, index.span, "give the parts ranks of their own")
+                else:
+                    parts.setdefault(rank, set()).update(index.split)
                     draft.equate(rank, _product(index.split), f"'{rank}' is split", index.span)
+
+
+def _all_parts(parts: dict[str, set[str]], ranks: tuple[str, ...]) -> set[str]:
+    """The ranks, their parts, the parts of these, and so on."""
+    found: set[str] = set()
+    waiting = list(ranks)
+    while waiting:
+        rank = waiting.pop()
+        if rank not in found:
+            found.add(rank)
+            waiting += parts.get(rank, ())
+    return found
 
 
 def _product(ranks: tuple[str, ...]) -> Expr:
@@ -82,12 +96,11 @@ def _product(ranks: tuple[str, ...]) -> Expr:
     return product
 
 
-def _equations_of_shapes(draft: Draft) -> None:
-    """The `shape` statements come first, so that their form is the one that errors show."""
-    from fusemax.ir.checked import Equation
-
-    stated = [Equation(d.rank, d.value, "the `shape` statement says so", True, d.span) for d in draft.cascade.shapes]
-    draft.equations = [*stated, *draft.equations]
+def _check_sizes(draft: Draft, einsums: list[CheckedEinsum]) -> None:
+    """Whether the sizes that the file gives agree, and keep every access inside of its ranks."""
+    sizes, problems = solve(draft.equations.values(), {})
+    draft.problems.extend(problems)
+    check_bounds(draft, einsums, {} if problems else sizes)
 
 
 def _ranks(draft: Draft, einsums: list[CheckedEinsum]) -> dict[str, Rank]:

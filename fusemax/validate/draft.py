@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from fusemax.errors import FusemaxError, Problem, Span
+from fusemax.errors import MOST_SHOWN, FusemaxError, Problem, Span, did_you_mean, nearest
 from fusemax.ir.affine import Affine
-from fusemax.ir.cascade import Cascade, Einsum, Role, TensorDeclaration
-from fusemax.ir.checked import Equation, Tensor, When
-from fusemax.ir.expr import Access, Expr, accesses, is_shape, names, rank_of
+from fusemax.ir.cascade import Cascade, Einsum, Param, Role, TensorDeclaration
+from fusemax.ir.checked import Equation, Tensor, Use, When
+from fusemax.ir.expr import Access, Expr, accesses, variables_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +18,18 @@ class Write:
     """The left side of an Einsum with its indices, and, for an iterative tensor, which coordinate it writes."""
 
     einsum: Einsum
+    position: int
     indices: tuple[Affine, ...]
     when: When | None
 
 
 @dataclass
 class Draft:
-    """The working state of one check."""
+    """The working state of one check.
+
+    `tensors` has the tensors whose ranks are known; what is wrong with the others has been taken down. `uses` has
+    the reads of each Einsum, by its position in the file, that could be resolved.
+    """
 
     cascade: Cascade
     problems: list[Problem] = field(default_factory=list)
@@ -33,7 +39,9 @@ class Draft:
     writes: dict[str, list[Write]] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     splits: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
-    equations: list[Equation] = field(default_factory=list)
+    own_ranks: frozenset[str] = frozenset()
+    uses: dict[int, dict[Access, Use]] = field(default_factory=dict)
+    equations: dict[tuple[str, Expr], Equation] = field(default_factory=dict)
 
     def refuse(self, message: str, span: Span | None, hint: str | None = None) -> None:
         """Take down a problem."""
@@ -44,45 +52,70 @@ class Draft:
         self.problems.extend(error.problems)
 
     @property
+    def many_problems(self) -> bool:
+        """Whether there are more problems than are shown, so that hints need no more effort."""
+        return len(self.problems) > MOST_SHOWN
+
+    def nearest(self, name: str, known: Iterable[str]) -> str | None:
+        """The known name most like `name`, if one is near."""
+        return None if self.many_problems else nearest(name, known)
+
+    def did_you_mean(self, name: str, known: Iterable[str]) -> str | None:
+        """A hint that offers the nearest known name."""
+        return None if self.many_problems else did_you_mean(name, known)
+
+    def equate(self, left: str, right: Expr, because: str, span: Span | None, default: bool = False) -> None:
+        """Take down an equation between sizes, once."""
+        self.equations.setdefault((left, right), Equation(left, right, because, default, span))
+
+    @cached_property
     def infers_inputs(self) -> bool:
         """With no `input` at all, tensors that are never written are inputs."""
-        return all(role is not Role.INPUT for role, _ in self.declared.values())
+        return all(role is not Role.INPUT for role, _ in self.cascade.declarations)
 
-    @property
-    def own_ranks(self) -> set[str]:
-        """Ranks and shapes that the file states: a variable of such a rank is no alias for another."""
-        stated = {rank for _, tensor in self.declared.values() for rank in tensor.ranks}
-        inferred = {rank for t in self.tensors.values() if t.role is Role.INPUT for rank in t.ranks}
-        return stated | inferred | {default.rank for default in self.cascade.shapes}
+    @cached_property
+    def params(self) -> dict[str, Param]:
+        """The parameters by name."""
+        return {param.name: param for param in self.cascade.params}
 
-    @property
-    def shape_names(self) -> set[str]:
-        """Every upper-case name that has, or may be given, a size."""
-        variables = {rank_of(v) for access in self.all_accesses() for v in _variables(access)}
-        stops = {name.name for stop in self.cascade.stops for name in names(stop.count)}
-        of_shapes = {n.name for default in self.cascade.shapes for n in names(default.value)}
-        return self.own_ranks | variables | {n for n in stops | of_shapes if is_shape(n)}
+    @cached_property
+    def accesses(self) -> dict[str, list[Access]]:
+        """Every access of each tensor, written or read, in the order of the file."""
+        found: dict[str, list[Access]] = {}
+        for access in self.cascade.accesses:
+            found.setdefault(access.tensor, []).append(access)
+        return found
 
-    def all_accesses(self) -> Iterable[Access]:
-        """Every access, written or read, in the order of the file."""
+    @cached_property
+    def reads(self) -> dict[str, list[Access]]:
+        """The accesses that read each tensor, in the order of the file."""
+        found: dict[str, list[Access]] = {}
         for einsum in self.cascade.einsums:
-            yield einsum.target
-            yield from accesses(einsum.expr)
+            for access in accesses(einsum.expr):
+                found.setdefault(access.tensor, []).append(access)
+        return found
 
-    def equate(self, left: str, right: Expr, because: str, span: Span | None) -> None:
-        """Take down an equation between sizes, once."""
-        equation = Equation(left, right, because, span=span)
-        if all((e.left, e.right) != (left, right) for e in self.equations):
-            self.equations.append(equation)
+    @cached_property
+    def written(self) -> dict[str, int]:
+        """The position of the first Einsum that writes each tensor, well or not."""
+        found: dict[str, int] = {}
+        for position, einsum in enumerate(self.cascade.einsums):
+            found.setdefault(einsum.name, position)
+        return found
 
+    @cached_property
+    def positions(self) -> dict[str, set[int]]:
+        """The positions of the Einsums in which each rank variable stands."""
+        found: dict[str, set[int]] = {}
+        for position, einsum in enumerate(self.cascade.einsums):
+            for variable in (*variables_of(einsum.target), *variables_of(einsum.expr)):
+                found.setdefault(variable, set()).add(position)
+        return found
 
-def _variables(access: Access) -> Iterable[str]:
-    for place in access.places:
-        for name in names(place.index):
-            if not is_shape(name.name):
-                yield name.name
+    def used_elsewhere(self, variable: str, position: int) -> bool:
+        """Whether a rank variable stands in another Einsum than the one at the position."""
+        return bool(self.positions.get(variable, set()) - {position})
 
-
-def sizes(tensors: Mapping[str, Tensor]) -> set[str]:
-    """The ranks of the tensors."""
-    return {rank for tensor in tensors.values() for rank in tensor.ranks}
+    def step(self, tensor: str) -> Write | None:
+        """The write at `v+1` of an iterative tensor."""
+        return next((write for write in self.writes.get(tensor, ()) if write.when is When.NEW), None)

@@ -51,10 +51,12 @@ def _trivial(constraint: Constraint) -> Constraint:
 
 def _implies(known: Constraint, wanted: Constraint) -> bool:
     """Whether one filter implies another: the same form, or one that is at least as strict by a known amount."""
-    difference = total((wanted.form, 1), (known.form, -1))
+    slack = total((wanted.form, 1), (known.form, -1)).number
     if known.relation is wanted.relation:
-        slack = difference.number
         if wanted.relation is Relation.NOT_NEGATIVE:
             return slack is not None and slack >= 0 and bool(known.form.terms or slack == 0)
         return slack == 0 or total((wanted.form, 1), (known.form, 1)).number == 0
-    return known.relation is Relation.ZERO and wanted.relation is Relation.NOT_NEGATIVE and difference.number == 0
+    if known.relation is Relation.ZERO and wanted.relation is Relation.NOT_NEGATIVE:
+        other = total((wanted.form, 1), (known.form, 1)).number
+        return any(amount is not None and amount >= 0 for amount in (slack, other))
+    return False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.checked import Checked, Equation
-from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names
+from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, walk
 from fusemax.ir.printer import print_expr
 
 LARGEST = 2**53
@@ -23,32 +24,20 @@ def solve_shapes(checked: Checked, given: Mapping[str, int] | None = None, compl
     >>> from fusemax import check, parse
     >>> text = "shape M0 = 4, M1 = M / M0\\ninput K[M]\\nZ[m1, m0] = K[m1*M0 + m0]"
     >>> solve_shapes(check(parse(text)), {"M": 12})
-    {'M': 12, 'M0': 4, 'M1': 3}
+    {'M': 12, 'M1': 3, 'M0': 4}
     """
     known_names = shape_names(checked)
     problems = [p for name, size in (given or {}).items() if (p := _bad_size(name, size, known_names))]
     if problems:
         raise FusemaxError(problems)
-    sizes: dict[str, Fraction] = {name: Fraction(size) for name, size in (given or {}).items()}
-    equations = [e for e in checked.equations if not _is_constant(e)]
-    _propagate(equations, sizes)
-    for default in checked.equations:
-        if _is_constant(default) and (default.left not in sizes or not default.default):
-            value = _value(default.right, sizes)
-            if value is not None:
-                sizes.setdefault(default.left, value)
-                _propagate(equations, sizes)
-    problems = [p for e in checked.equations if (p := _violated(e, sizes))]
-    problems = problems or [p for name in known_names if (p := _bad_solution(name, sizes.get(name)))]
+    sizes, problems = solve(checked.equations, given or {})
     missing = [name for name in known_names if name not in sizes]
     if missing and complete and not problems:
         example = " ".join(f"{name}=64" for name in missing)
-        problems.append(
-            Problem(f"no size for {listed(missing, 20)}", None, f"give it, for instance `--shape {example}`")
-        )
+        problems = [Problem(f"no size for {listed(missing, 20)}", None, f"give it, for instance `--shape {example}`")]
     if problems:
         raise FusemaxError(problems)
-    return {name: int(sizes[name]) for name in known_names if name in sizes}
+    return {name: sizes[name] for name in known_names if name in sizes}
 
 
 def shape_names(checked: Checked) -> tuple[str, ...]:
@@ -56,21 +45,22 @@ def shape_names(checked: Checked) -> tuple[str, ...]:
     found = dict.fromkeys(checked.ranks)
     for equation in checked.equations:
         found.update(dict.fromkeys([equation.left, *(n.name for n in names(equation.right))]))
+    params = {param.name for param in checked.cascade.params}
     for einsum in checked.einsums:
         for constraint in einsum.constraints:
             found.update(dict.fromkeys(constraint.form.shapes))
-        found.update(dict.fromkeys(n.name for n in names(einsum.expr) if _is_shape_here(checked, n, einsum.variables)))
+        found.update(dict.fromkeys(_names(einsum.expr, params.union(einsum.variables))))
     for param in checked.cascade.params:
-        found.update(dict.fromkeys(n.name for n in names(param.value) if _is_shape_here(checked, n, ())))
+        found.update(dict.fromkeys(_names(param.value, params)))
+    for op in checked.cascade.ops:
+        found.update(dict.fromkeys(_names(op.body, params.union(op.args))))
+    for tensor in checked.tensors.values():
+        found.update(dict.fromkeys(_names(tensor.empty or Number(0), params)))
     return tuple(found)
 
 
-def _is_shape_here(checked: Checked, name: Name, variables: Sequence[str]) -> bool:
-    return name.name not in variables and all(name.name != param.name for param in checked.cascade.params)
-
-
-def _is_constant(equation: Equation) -> bool:
-    return not any(True for _ in names(equation.right))
+def _names(expr: Expr, but: Iterable[str]) -> list[str]:
+    return [name.name for name in names(expr) if name.name not in but]
 
 
 def _bad_size(name: str, size: object, known: Sequence[str]) -> Problem | None:
@@ -80,49 +70,74 @@ def _bad_size(name: str, size: object, known: Sequence[str]) -> Problem | None:
     if isinstance(size, bool) or not hasattr(size, "__index__"):
         return Problem(f"size {size!r} of rank '{name}' is not an integer", None, "give a positive integer")
     value = size.__index__()
+    what = f"size {value if abs(value) < 10**30 else 'of many digits'} of rank '{name}'"
     if value < 1:
-        return Problem(f"size {value} of rank '{name}' is not positive", None, "give a positive integer")
+        return Problem(f"{what} is not positive", None, "give a positive integer")
     if value > LARGEST:
-        return Problem(
-            f"size {value} of rank '{name}' is larger than 2^53", None, "give a size that a machine could hold"
-        )
+        return Problem(f"{what} is larger than 2^53", None, "give a size that a machine could hold")
     return None
 
 
-def _bad_solution(name: str, value: Fraction | None) -> Problem | None:
-    if value is None or (value.denominator == 1 and 1 <= value <= LARGEST):
-        return None
-    what = "not an integer" if value.denominator > 1 else "not positive" if value < 1 else "larger than 2^53"
-    return Problem(
-        f"the size of rank '{name}' would be {value}, which is {what}", None, f"give --shape {name}=N, or others"
-    )
+# ------------------------------------------------------------------------------------------------------------- solving
 
 
-def _propagate(equations: Sequence[Equation], sizes: dict[str, Fraction]) -> None:
-    """Solve equations with one unknown until none is left."""
-    waiting = list(equations)
-    while True:
-        unsolved = [equation for equation in waiting if not _solve(equation, sizes)]
-        if len(unsolved) == len(waiting):
-            return
-        waiting = unsolved
+def solve(equations: Iterable[Equation], given: Mapping[str, int]) -> tuple[dict[str, int], list[Problem]]:
+    """The sizes that follow from what is given and from defaults, or what is wrong with them."""
+    equations = list(equations)
+    solver = _Solver()
+    for equation in equations:
+        for name in dict.fromkeys([equation.left, *(n.name for n in names(equation.right))]):
+            solver.waiting.setdefault(name, []).append(equation)
+    solver.sizes.update({name: Fraction(size) for name, size in given.items()})
+    for name in given:
+        solver.follow(name)
+    for equation in equations:
+        if _is_constant(equation):
+            solver.learn(equation.left, _value(equation.right, {}), equation)
+    problems = [p for e in equations if (p := _violated(e, solver, overruled=bool(given)))]
+    problems = problems or [p for name in solver.sizes if (p := _bad_solution(name, solver))]
+    return {name: int(size) for name, size in solver.sizes.items()}, problems
 
 
-def _solve(equation: Equation, sizes: dict[str, Fraction]) -> bool:
-    """Solve for the one unknown, if there is one; True if nothing is left to do."""
-    unknown = [n for n in (equation.left, *(n.name for n in names(equation.right))) if n not in sizes]
-    if not unknown:
-        return True
-    if len(unknown) > 1:
-        return False
-    if unknown[0] == equation.left:
-        value = _value(equation.right, sizes)
-    else:
-        value = _inverse(equation.right, sizes[equation.left], unknown[0], sizes)
-    if value is None:
-        return False
-    sizes[unknown[0]] = value
-    return True
+@dataclass(frozen=True, slots=True)
+class _Solver:
+    """Sizes, the equation that each follows from, and the equations in which each name stands."""
+
+    sizes: dict[str, Fraction] = field(default_factory=dict)
+    origins: dict[str, Equation] = field(default_factory=dict)
+    waiting: dict[str, list[Equation]] = field(default_factory=dict)
+
+    def learn(self, name: str, value: Fraction | None, origin: Equation) -> None:
+        """Take down a size that is not known yet, and all that follows from it."""
+        if value is not None and name not in self.sizes:
+            self.sizes[name], self.origins[name] = value, origin
+            self.follow(name)
+
+    def follow(self, name: str) -> None:
+        """Take down all that follows from a size."""
+        news = [name]
+        while news:
+            for equation in self.waiting.get(news.pop(), ()):
+                unknown = self.unknown(equation)
+                value = self.solved(equation, unknown) if unknown is not None else None
+                if unknown is not None and value is not None:
+                    self.sizes[unknown], self.origins[unknown] = value, equation
+                    news.append(unknown)
+
+    def unknown(self, equation: Equation) -> str | None:
+        """The one name of an equation whose size is not known."""
+        found = [n for n in (equation.left, *(n.name for n in names(equation.right))) if n not in self.sizes]
+        return found[0] if len(found) == 1 else None
+
+    def solved(self, equation: Equation, unknown: str) -> Fraction | None:
+        """The size of the unknown, if the way to it is exact."""
+        if unknown == equation.left:
+            return _value(equation.right, self.sizes)
+        return _inverse(equation.right, self.sizes[equation.left], unknown, self.sizes)
+
+
+def _is_constant(equation: Equation) -> bool:
+    return not any(True for _ in names(equation.right))
 
 
 def _value(expr: Expr, sizes: Mapping[str, Fraction]) -> Fraction | None:
@@ -194,19 +209,57 @@ def _peel(operator: str, target: Fraction, known: Fraction, in_left: bool) -> Fr
     return None
 
 
-def _violated(equation: Equation, sizes: Mapping[str, Fraction]) -> Problem | None:
-    """The problem with an equation that does not hold; a default that was overruled is none."""
-    left, right = sizes.get(equation.left), _value(equation.right, sizes)
-    if left is None or (equation.default and _is_constant(equation)):
+# ------------------------------------------------------------------------------------------------------------ refusals
+
+
+def _violated(equation: Equation, solver: _Solver, overruled: bool) -> Problem | None:
+    """The problem with an equation that does not hold; a default that something given has overruled is none."""
+    left, right = solver.sizes.get(equation.left), _value(equation.right, solver.sizes)
+    if left is None or right is None or (left == right and left.denominator == 1):
         return None
-    if right is None:
+    if equation.default and _is_constant(equation) and overruled:
         return None
-    text = f"{equation.left} = {print_expr(equation.right)}"
-    involved = dict.fromkeys([equation.left, *(n.name for n in names(equation.right))])
-    values = ", ".join(f"{name} = {sizes[name]}" for name in involved)
-    if left.denominator > 1 or right.denominator > 1:
-        whole = ", ".join(f"{name} = {sizes[name]}" for name in involved if sizes[name].denominator == 1)
-        return Problem(f"the division in `{text}` is not exact with {whole}", equation.span, "give sizes that divide")
+    text = f"`{equation.left} = {print_expr(equation.right)}`"
+    known = [name for name in dict.fromkeys([equation.left, *_names(equation.right, ())]) if name in solver.sizes]
+    if right.denominator > 1 and not _is_constant(equation):
+        divides = any(isinstance(node, Apply) and node.operator == "div" for node in walk(equation.right))
+        what = f"the division in {text} is not exact" if divides else f"{text} is not an integer"
+        values = _sizes_text(solver, (name for name in known if name != equation.left or left != right))
+        return Problem(f"{what} with {values}", equation.span, "give sizes that divide")
     if left == right:
+        return None  # not an integer, or not positive: said of the size itself
+    reason = solver.origins.get(equation.left)
+    if _is_constant(equation) and reason is not None:
+        if equation.default and reason.default and _is_constant(reason):
+            return None  # two shapes for one rank: said of the second
+        others = [name for name in dict.fromkeys([reason.left, *_names(reason.right, ())]) if name != equation.left]
+        values = f" with {_sizes_text(solver, others)}" if others else ""
+        because = f"`{reason.left} = {print_expr(reason.right)}`{values} ({reason.because})"
+        message = f"two shapes for rank '{equation.left}': {_shown(right)} here, and {_shown(left)} by {because}"
+        return Problem(message, equation.span, "give sizes that agree")
+    because = f"{_sizes_text(solver, known)} ({equation.because})"
+    return Problem(f"{text} does not hold with {because}", equation.span, "give sizes that agree")
+
+
+def _sizes_text(solver: _Solver, known: Iterable[str]) -> str:
+    return ", ".join(f"{name} = {_shown(solver.sizes[name])}" for name in known)
+
+
+def _shown(value: Fraction) -> str:
+    if abs(value) > LARGEST:
+        return "more than 2^53"
+    return str(value) if value.denominator == 1 else f"{float(value):g}"
+
+
+def _bad_solution(name: str, solver: _Solver) -> Problem | None:
+    value, origin = solver.sizes[name], solver.origins.get(name)
+    if value.denominator == 1 and 1 <= value <= LARGEST:
         return None
-    return Problem(f"`{text}` does not hold with {values} ({equation.because})", equation.span, "give sizes that agree")
+    what = "not an integer" if value.denominator > 1 else "not positive" if value < 1 else "larger than 2^53"
+    size = f"{_shown(value)}, which is {what}" if abs(value) <= LARGEST else f"{what}"
+    message, hint = f"the size of '{name}' is {size}", "give a positive integer"
+    if origin is not None and not _is_constant(origin):
+        others = [n for n in dict.fromkeys([origin.left, *_names(origin.right, ())]) if n != name]
+        message += f" (`{origin.left} = {print_expr(origin.right)}` with {_sizes_text(solver, others)})"
+        hint = "give other sizes"
+    return Problem(message, origin.span if origin else None, hint)

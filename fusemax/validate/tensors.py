@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
+from dataclasses import replace
+
+from fusemax.errors import FusemaxError, Problem, listed
 from fusemax.ir.affine import Affine
 from fusemax.ir.cascade import Einsum, Role
 from fusemax.ir.checked import Tensor, When
-from fusemax.ir.expr import Access, Apply, Name, accesses, names, rank_of
-from fusemax.ir.printer import print_access
-from fusemax.validate.affine import to_affine
+from fusemax.ir.expr import Access, Apply, Name, Place, accesses, names, rank_of, variable_of
+from fusemax.ir.printer import print_access, print_index
+from fusemax.validate.affine import indices_of, to_affine
 from fusemax.validate.draft import Draft, Write
 
 
 def collect(draft: Draft) -> None:
     """Fill the draft's tables of declarations, writes and tensors."""
+    if not draft.cascade.einsums:
+        draft.refuse("no equation in this cascade", None, "write one: `Z[m] = A[k, m] * B[k]`")
     _declarations(draft)
+    _subscripts(draft)
     _writes(draft)
     _splits(draft)
-    for name in _in_order(draft):
+    for name in dict.fromkeys([*draft.declared, *draft.accesses]):
         tensor = _tensor(draft, name)
         if tensor is not None:
             draft.tensors[name] = tensor
     _outputs(draft)
+    ranks = {rank for t in draft.tensors.values() if t.role is Role.INPUT for rank in t.ranks}
+    ranks |= {rank for _, declaration in draft.declared.values() for rank in declaration.ranks}
+    for default in draft.cascade.shapes:
+        draft.equate(default.rank, default.value, "the `shape` statement says so", default.span, default=True)
+    draft.own_ranks = frozenset(ranks | {default.rank for default in draft.cascade.shapes})
 
 
 def _declarations(draft: Draft) -> None:
@@ -32,58 +42,92 @@ def _declarations(draft: Draft) -> None:
             draft.declared[tensor.name] = role, tensor
 
 
+def _subscripts(draft: Draft) -> None:
+    """Refuse every subscript that is not affine."""
+    for access in draft.cascade.accesses:
+        for place in access.places:
+            try:
+                to_affine(place.index)
+            except FusemaxError as error:
+                draft.refuse_all(error)
+
+
+# -------------------------------------------------------------------------------------------------------------- writes
+
+
 def _writes(draft: Draft) -> None:
-    for einsum in draft.cascade.einsums:
-        try:
-            indices = tuple(to_affine(place.index) for place in einsum.target.places)
-        except FusemaxError as error:
-            draft.refuse_all(error)
-            continue
-        if _well_written(draft, einsum, indices):
+    writes: dict[str, list[Write]] = {}
+    for position, einsum in enumerate(draft.cascade.einsums):
+        indices = indices_of(einsum.target)
+        if indices is not None and _well_written(draft, einsum, indices):
             when = When.NEW if any(index.step for index in indices) else None
-            draft.writes.setdefault(einsum.name, []).append(Write(einsum, indices, when))
-    for name, writes in draft.writes.items():
-        draft.writes[name] = _classified(draft, name, writes)
+            writes.setdefault(einsum.name, []).append(Write(einsum, position, indices, when))
+    for name, several in writes.items():
+        step = next((write for write in several if write.when is When.NEW), None)
+        classified = [known for write in several if (known := _classified(draft, write, step)) is not None]
+        if classified:
+            draft.writes[name] = classified
+            _check_once(draft, name)
 
 
 def _well_written(draft: Draft, einsum: Einsum, indices: tuple[Affine, ...]) -> bool:
-    span = einsum.target.span
-    for index in indices:
-        plain = index.variable or index.step or index.split or not index.variables
-        if not plain:
-            hint = "a written subscript is `v`, `v+1`, a constant or a join `v1*V0 + v0`"
-            draft.refuse(f"'{einsum.name}' is written at a subscript that is none of these", index.span or span, hint)
+    for place, index in zip(einsum.target.places, indices, strict=True):
+        if not (index.variable or index.step or index.split or not index.variables):
+            hint = "a written subscript is a variable `v`, a step `v+1`, a constant or a join `v1*V0 + v0`"
+            draft.refuse(f"'{einsum.name}' cannot be written at '{print_index(place.index)}'", place.span, hint)
             return False
     if sum(index.step is not None for index in indices) > 1:
-        draft.refuse(f"'{einsum.name}' steps along two ranks", span, "iterate over one rank in one tensor")
+        draft.refuse(f"'{einsum.name}' steps along two ranks", einsum.target.span, "iterate over one rank at a time")
         return False
     return True
 
 
-def _classified(draft: Draft, name: str, writes: list[Write]) -> list[Write]:
-    """The writes of one tensor with their places in an iteration; refuses what is written twice."""
-    iterative = any(write.when is When.NEW for write in writes)
-    result: list[Write] = []
+def _classified(draft: Draft, write: Write, step: Write | None) -> Write | None:
+    """The write with its place in the iteration whose step is given; a constant is an initial value, or refused."""
+    along = _along(step)
+    if step is None or along is None or along >= len(write.indices) or write.indices[along].variables:
+        places = zip(write.einsum.target.places, write.indices, strict=True)
+        constants = [place for place, index in places if not index.variables]
+        for place in constants:
+            _refuse_constant(draft, write.einsum.name, place)
+        return None if constants else write
+    if write.indices[along].number != 0:
+        place = write.einsum.target.places[along]
+        message = f"the initial value of '{write.einsum.name}' is written at '{print_index(place.index)}'"
+        draft.refuse(message, place.span, f"an iteration starts at 0 and steps to '{step.indices[along].step}+1'")
+    return replace(write, when=When.INITIAL)
+
+
+def _refuse_constant(draft: Draft, name: str, place: Place) -> None:
+    message = f"'{name}' is written at the single coordinate '{print_index(place.index)}'"
+    hint = "only the initial value of an iteration is, whose step `v+1` is written too; else index with a variable"
+    if isinstance(place.index, Name):
+        hint = f"write '{variable_of(place.index.name)}': rank variables are lower-case"
+    draft.refuse(message, place.span, hint)
+
+
+def _along(step: Write | None) -> int | None:
+    """At which place a step steps."""
+    return next(i for i, index in enumerate(step.indices) if index.step) if step else None
+
+
+def _check_once(draft: Draft, name: str) -> None:
+    """A tensor is written once, or, in an iteration, once as initial value and once as step."""
+    writes = draft.writes[name]
+    first: dict[When | None, Write] = {}
     for write in writes:
-        constants = [index for index in write.indices if not index.variables]
-        when = write.when or (When.INITIAL if constants and iterative else None)
+        before = first.setdefault(write.when, write)
         span = write.einsum.target.span
-        if constants and not iterative:
-            hint = f"write the step of an iteration, {name}[..., i+1, ...] = ..., or index with a variable"
-            draft.refuse(f"'{name}' is written at a single coordinate and has no step", constants[0].span or span, hint)
-        elif when is None and iterative:
-            draft.refuse(f"'{name}' is written as a whole and also step by step", span, "write it once")
-        elif any(other.when is when for other in result):
-            what = {When.NEW: "the step of ", When.INITIAL: "the initial value of ", None: "tensor "}[when]
-            first = next(other for other in result if other.when is when).einsum.target.span
-            place = f", first at {first}" if first else ""
+        if before is not write:
+            what = {When.NEW: "the step of ", When.INITIAL: "the initial value of ", None: "tensor "}[write.when]
+            place = f", first at {before.einsum.target.span}" if before.einsum.target.span else ""
             draft.refuse(f"{what}'{name}' is written twice{place}", span, "give the second result a name of its own")
-        else:
-            result.append(Write(write.einsum, write.indices, when))
-            continue
-        if not result:
-            result.append(Write(write.einsum, write.indices, when))
-    return result
+        elif write.when is None and any(other.when is not None for other in writes):
+            hint = "write the initial value at 0 and the step at `v+1`, or the whole tensor"
+            draft.refuse(f"'{name}' is written as a whole and also step by step", span, hint)
+
+
+# ------------------------------------------------------------------------------------------------- splits of ranks
 
 
 def _splits(draft: Draft) -> None:
@@ -94,16 +138,11 @@ def _splits(draft: Draft) -> None:
                 _add_split(draft, joined, (default.rank, inner))
             case Apply("mul", (Name(outer), Name(inner))):
                 _add_split(draft, default.rank, (outer, inner))
-    for access in draft.all_accesses():
-        if access.tensor not in draft.declared:
-            continue
-        for place, rank in zip(access.places, draft.declared[access.tensor][1].ranks, strict=False):
-            try:
-                parts = to_affine(place.index).split
-            except FusemaxError:
-                continue
-            if parts:
-                _add_split(draft, rank, parts)
+    for name, (_, declaration) in draft.declared.items():
+        for access in draft.accesses.get(name, ()):
+            for index, rank in zip(indices_of(access) or (), declaration.ranks, strict=False):
+                if index.split:
+                    _add_split(draft, rank, index.split)
 
 
 def _add_split(draft: Draft, joined: str, parts: tuple[str, ...]) -> None:
@@ -113,132 +152,139 @@ def _add_split(draft: Draft, joined: str, parts: tuple[str, ...]) -> None:
 
 
 def _joined(draft: Draft, parts: tuple[str, ...]) -> str | None:
-    return next((joined for joined, splits in draft.splits.items() if parts in splits), None)
+    same = sorted(parts)
+    return next((joined for joined, splits in draft.splits.items() if any(sorted(s) == same for s in splits)), None)
 
 
-def _in_order(draft: Draft) -> list[str]:
-    """Declared tensors first, then the others in the order in which the file mentions them."""
-    mentioned = [access.tensor for access in draft.all_accesses()]
-    return list(dict.fromkeys([*draft.declared, *mentioned]))
+# ------------------------------------------------------------------------------------------------------------- tensors
 
 
 def _tensor(draft: Draft, name: str) -> Tensor | None:
     if not _one_arity(draft, name):
         return None
     writes = draft.writes.get(name, [])
-    declared = draft.declared.get(name)
-    step = next((write for write in writes if write.when is When.NEW), None)
-    iterative = next(i for i, index in enumerate(step.indices) if index.step) if step else None
-    if declared:
-        role, tensor = declared
-        if role is Role.INPUT and writes:
-            target = writes[0].einsum.target
-            draft.refuse(
-                f"input '{name}' is written", target.span, "declare it `tensor` or `output`, or rename the result"
-            )
-        return Tensor(name, tensor.ranks, role, tensor.empty, iterative, tensor.span)
+    if name in draft.declared:
+        return _declared(draft, name, draft.step(name))
     if writes:
-        return _written(draft, name, step or writes[0], iterative)
-    written_somewhere = any(einsum.name == name for einsum in draft.cascade.einsums)
-    if draft.infers_inputs and not written_somewhere:
+        return _written(draft, name, draft.step(name) or writes[0])
+    if name in draft.written:
+        return None  # refused where it is written
+    if draft.infers_inputs:
         return _inferred(draft, name)
-    if not written_somewhere:
-        refuse_undeclared(draft, _first_read(draft, name))
+    refuse_undeclared(draft, draft.reads[name][0])
     return None
 
 
+def _declared(draft: Draft, name: str, step: Write | None) -> Tensor:
+    role, declaration = draft.declared[name]
+    along = _along(step)
+    if role is Role.INPUT and name in draft.written:
+        target = draft.cascade.einsums[draft.written[name]].target
+        hint = f"declare it with `output` or `tensor`, or give the result another name than '{name}'"
+        draft.refuse(f"input '{name}' is written", target.span, hint)
+    if role is Role.TENSOR and draft.infers_inputs and name not in draft.written and name in draft.reads:
+        role = Role.INPUT
+    if step is not None and along is not None:
+        rank, variable = declaration.ranks[along], step.indices[along].step or ""
+        if rank_of(variable) != rank:
+            message = f"'{name}' steps along '{variable}', but this place is declared as rank '{rank}'"
+            hint = f"write '{variable_of(rank)}+1', or declare rank {rank_of(variable)}"
+            draft.refuse(message, step.einsum.target.places[along].span, hint)
+    return Tensor(name, declaration.ranks, role, declaration.empty, along, declaration.span)
+
+
 def refuse_undeclared(draft: Draft, access: Access) -> None:
-    """A tensor that nobody writes and nobody declares."""
-    ranks = ", ".join(rank_of(n.name) for place in access.places for n in list(names(place.index))[:1])
-    known = {*draft.declared, *draft.writes} - {access.tensor}
-    near = did_you_mean(access.tensor, known)
-    if near is None and len(access.tensor) == 1:
-        alike = [name for name in sorted(known) if _arity(draft, name) == len(access.places)]
-        near = f"did you mean '{alike[-1]}'?" if alike else None
-    hint = f"declare it with `input {access.tensor}[{ranks}]`" + (f", or {near}" if near else "")
+    """Refuse a tensor that nobody writes and nobody declares."""
+    ranks = ", ".join(map(_likely_rank, access.places))
+    declaration = f"input {access.tensor}[{ranks}]" if ranks else f"input {access.tensor}"
+    near = _alike(draft, access, ranks)
+    hint = f"declare it with `{declaration}`" + (f", or did you mean '{near}'?" if near else "")
     draft.refuse(f"tensor '{access.tensor}' is read but never written or declared", access.span, hint)
 
 
-def _arity(draft: Draft, name: str) -> int:
-    if name in draft.declared:
-        return len(draft.declared[name][1].ranks)
-    return len(draft.writes[name][0].indices)
+def _likely_rank(place: Place) -> str:
+    return place.rank or rank_of(next((name.name for name in names(place.index)), "M"))
 
 
-def _first_read(draft: Draft, name: str) -> Access:
-    return next(a for einsum in draft.cascade.einsums for a in accesses(einsum.expr) if a.tensor == name)
+def _alike(draft: Draft, access: Access, ranks: str) -> str | None:
+    """The known tensor that may have been meant: its name is alike, or, of short names, its ranks are the same."""
+    if draft.many_problems:
+        return None
+    ranks_of = {name: ", ".join(declaration.ranks) for name, (_, declaration) in draft.declared.items()}
+    for name, writes in draft.writes.items():
+        ranks_of.setdefault(name, ", ".join(map(_likely_rank, writes[0].einsum.target.places)))
+    same = [name for name, others in ranks_of.items() if others == ranks and len(name) == len(access.tensor) == 1]
+    return draft.nearest(access.tensor, ranks_of) or next(iter(same), None)
 
 
 def _one_arity(draft: Draft, name: str) -> bool:
     """Whether every access has as many places as the tensor has ranks."""
-    uses = [access for access in draft.all_accesses() if access.tensor == name]
+    uses = draft.accesses.get(name, [])
     if name in draft.declared:
-        tensor = draft.declared[name][1]
-        arity, first = len(tensor.ranks), f"declared with {_count(len(tensor.ranks), 'rank')}"
-        hint = f"it is {name}[{', '.join(tensor.ranks)}]"
+        ranks = draft.declared[name][1].ranks
+        arity, first = len(ranks), f", but is declared with {_count(len(ranks), 'rank')}"
+        hint = f"write {name}[{', '.join(map(variable_of, ranks))}]" if ranks else f"write {name}"
     else:
-        arity, first = len(uses[0].places), f"used with {_count(len(uses[0].places), 'subscript')} before"
-        hint = f"it is {print_access(uses[0], scalar='')} before"
+        arity, first = len(uses[0].places), f" here and {len(uses[0].places)} before"
+        hint = f"before, it is {print_access(uses[0], scalar='')}"
     wrong = [access for access in uses if len(access.places) != arity]
     for access in wrong:
-        draft.refuse(f"'{name}' with {_count(len(access.places), 'subscript')}, but {first}", access.span, hint)
+        draft.refuse(f"'{name}' has {_count(len(access.places), 'subscript')}{first}", access.span, hint)
     return not wrong
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    return f"{number or 'no'} {noun}" + ("" if number == 1 else "s")
 
 
-def _written(draft: Draft, name: str, write: Write, iterative: int | None) -> Tensor | None:
-    ranks: list[str] = []
-    for place, index in zip(write.einsum.target.places, write.indices, strict=True):
-        variable = index.variable or index.step
-        parts = index.split
-        if place.rank:
-            ranks.append(place.rank)
-        elif variable:
-            ranks.append(rank_of(variable))
-        elif parts and (joined := _joined(draft, parts)):
-            ranks.append(joined)
-        elif parts:
-            hint = (
-                f"declare it, `tensor {name}[...]`, or state the split: `shape {parts[0]} = R / {'*'.join(parts[1:])}`"
-            )
+def _written(draft: Draft, name: str, write: Write) -> Tensor | None:
+    """A tensor that is not declared, with the ranks of the variables at which it is written."""
+    ranks = [_rank(draft, *at) for at in zip(write.einsum.target.places, write.indices, strict=True)]
+    for index, rank in zip(write.indices, ranks, strict=True):
+        if rank is None and index.split:
+            outer, *inner = index.split
+            hint = f"declare it, `tensor {name}[...]`, or state the split: `shape {outer} = R / {'*'.join(inner)}`"
             draft.refuse(f"the joined rank of '{name}' has no name", index.span, hint)
-            return None
-        else:
-            return None  # a single coordinate without a step: refused where the writes were collected
-    return Tensor(name, tuple(ranks), Role.TENSOR, None, iterative, write.einsum.target.span)
+    known = tuple(rank for rank in ranks if rank is not None)
+    if len(known) < len(ranks):
+        return None
+    return Tensor(name, known, Role.TENSOR, None, _along(draft.step(name)), write.einsum.target.span)
+
+
+def _rank(draft: Draft, place: Place, index: Affine) -> str | None:
+    """The rank that a subscript names: explicitly, by its variable, or, of a split, the joined one."""
+    variable = index.variable or index.step
+    return place.rank or (rank_of(variable) if variable else _joined(draft, index.split) if index.split else None)
 
 
 def _inferred(draft: Draft, name: str) -> Tensor | None:
-    access = _first_read(draft, name)
-    ranks: list[str] = []
-    for place in access.places:
-        try:
-            index = to_affine(place.index)
-        except FusemaxError:
-            return None  # refused where the Einsum is resolved
-        rank = place.rank or (rank_of(index.variable) if index.variable else None)
-        rank = rank or (_joined(draft, index.split) if index.split else None)
-        if rank is None:
-            hint = f"declare the inputs: `input {name}[...]`"
-            draft.refuse(f"the ranks of input '{name}' cannot be told from this access", access.span, hint)
-            return None
-        ranks.append(rank)
-    return Tensor(name, tuple(ranks), Role.INPUT, span=access.span)
+    """An input that is not declared, with the ranks of the first access that tells them."""
+    for access in draft.reads[name]:
+        indices = indices_of(access)
+        if indices is None:
+            return None  # refused with all subscripts that are not affine
+        ranks = [_rank(draft, *at) for at in zip(access.places, indices, strict=True)]
+        known = tuple(rank for rank in ranks if rank is not None)
+        if len(known) == len(ranks):
+            return Tensor(name, known, Role.INPUT, span=access.span)
+    access = draft.reads[name][0]
+    hint = f"declare the inputs: `input {name}[...]`"
+    draft.refuse(f"the ranks of input '{name}' cannot be told from this access", access.span, hint)
+    return None
+
+
+# ------------------------------------------------------------------------------------------------------------- outputs
 
 
 def _outputs(draft: Draft) -> None:
     """Refuse declared results that nobody writes; without a declared output, what nobody reads is one."""
     for name, (role, declaration) in draft.declared.items():
-        if role is not Role.INPUT and all(einsum.name != name for einsum in draft.cascade.einsums):
-            known = [n for n in draft.writes if n not in draft.declared]
-            what = "output" if role is Role.OUTPUT else "tensor"
-            hint = (
-                did_you_mean(name, known) or f"write an Einsum `{name}[{', '.join(declaration.ranks).lower()}] = ...`"
-            )
-            draft.refuse(f"{what} '{name}' is declared but never written", declaration.span, hint)
+        inferred = name in draft.tensors and draft.tensors[name].role is Role.INPUT
+        if role is not Role.INPUT and name not in draft.written and not inferred:
+            undeclared = [other for other in draft.written if other not in draft.declared]
+            near = draft.nearest(name, undeclared)
+            hint = f"write `{_equation(name, declaration.ranks)}`" + (f", or did you mean '{near}'?" if near else "")
+            draft.refuse(f"{role.value} '{name}' is declared but never written", declaration.span, hint)
     read = {a.tensor for e in draft.cascade.einsums for a in accesses(e.expr) if a.tensor != e.name}
     read |= {n.name for e in draft.cascade.einsums for n in names(e.expr) if n.name != e.name}
     unread = [name for name in draft.writes if name not in read and name in draft.tensors]
@@ -247,29 +293,31 @@ def _outputs(draft: Draft) -> None:
         return
     for name in unread or list(draft.writes)[-1:]:
         if name in draft.tensors:
-            draft.tensors[name] = _as_output(draft.tensors[name])
+            draft.tensors[name] = replace(draft.tensors[name], role=Role.OUTPUT)
 
 
-def _as_output(tensor: Tensor) -> Tensor:
-    return Tensor(tensor.name, tensor.ranks, Role.OUTPUT, tensor.empty, tensor.iterative, tensor.span)
+def _equation(name: str, ranks: tuple[str, ...]) -> str:
+    return f"{name}[{', '.join(map(variable_of, ranks))}] = ..." if ranks else f"{name} = ..."
 
 
 def _note_unused(draft: Draft, unread: list[str], read: set[str]) -> None:
     for name in unread:
         span = draft.writes[name][0].einsum.target.span
-        draft.notes.append(
-            Problem(f"'{name}' is computed but never used", span, f"declare it with `output {name}[...]`")
-        )
+        hint = f"declare it with `output {_declaration(draft.tensors[name])}`, or remove it"
+        draft.notes.append(Problem(f"'{name}' is computed but never used", span, hint))
     for name, (role, tensor) in draft.declared.items():
         if role is Role.INPUT and name not in read:
             draft.notes.append(Problem(f"input '{name}' is never read", tensor.span, "remove it"))
 
 
+def _declaration(tensor: Tensor) -> str:
+    return f"{tensor.name}[{', '.join(tensor.ranks)}]" if tensor.ranks else tensor.name
+
+
 def note_inferred(draft: Draft) -> None:
-    """Say which inputs and outputs were inferred, so that a slip of the pen is seen."""
-    inferred = [t.name for t in draft.tensors.values() if t.role is Role.INPUT and t.name not in draft.declared]
+    """Say which inputs were inferred, so that a slip of the pen is seen."""
+    inferred = [t for t in draft.tensors.values() if t.role is Role.INPUT and draft.infers_inputs]
     if inferred:
-        hint = "declare them with `input`, so that a misspelt tensor is an error"
-        draft.notes.append(
-            Problem(f"inferred as inputs, for no Einsum writes them: {listed(inferred, 20)}", None, hint)
-        )
+        hint = f"declare them, so that a misspelt tensor is an error: `input {', '.join(map(_declaration, inferred))}`"
+        message = f"inferred as inputs, for no Einsum writes them: {listed((t.name for t in inferred), 20)}"
+        draft.notes.append(Problem(message, None, hint))

@@ -1,0 +1,139 @@
+"""The commands about mappings and machines: `evaluate`, `compare`, `reproduce`, `show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fusemax.cli.options import (
+    MAPPING,
+    WORKLOAD,
+    Command,
+    Integer,
+    Items,
+    Shown,
+    accounting_option,
+    arch_option,
+    json_option,
+    set_option,
+    shape_option,
+    shape_options,
+)
+from fusemax.cli.output import print_json, print_wrote, width, write_text
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+@click.command("evaluate", cls=Command, short_help="Cost one mapping: time, energy, traffic, utilization.")
+@click.option("--mapping", "name", type=MAPPING, required=True, metavar="NAME|FILE", help="A mapping, such as flat.")
+@shape_options
+@arch_option
+@set_option
+@accounting_option
+@json_option
+def evaluate_command(
+    name: str, shapes: dict[str, int], model: str | None, length: int | None, arch: str | None, settings: dict[str, str],
+    accounting: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Cost one mapping: cycles, seconds, joules, bytes at every level, and utilization, by unit and by Einsum."""
+    from fusemax.pipeline import evaluated
+
+    report = evaluated(
+        name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, accounting=accounting
+    )
+    print_json(report.to_json()) if as_json else click.echo(report.text(width()))
+
+
+@click.command("compare", cls=Command, short_help="Compare mappings over models and lengths.")
+@click.argument("names", metavar="NAME|FILE...", type=MAPPING, nargs=-1, required=True)
+@click.option("--model", "models", type=Items(WORKLOAD), multiple=True, callback=Items.joined, metavar="NAME,...",
+              help="Workloads, such as bert,xlm.")  # fmt: skip
+@click.option("--seq", "lengths", type=Items(Integer("sequence length", 1)), multiple=True, callback=Items.joined,
+              metavar="N,...", help="Sequence lengths of the workloads, such as 1K,16K.")  # fmt: skip
+@shape_option
+@click.option("--baseline", metavar="NAME", help="What ratios are to; the first mapping if not given.")
+@arch_option
+@accounting_option
+@json_option
+@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to a .csv file.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw them: a .png, .svg or .pdf file.")
+def compare_command(
+    names: tuple[str, ...], models: list[str], lengths: list[int], shapes: dict[str, int], baseline: str | None,
+    arch: str | None, accounting: str, as_json: bool, csv: Path | None, plot: Path | None,
+) -> None:  # fmt: skip
+    """Cost several mappings at every model and length: latency, energy, traffic, utilization, and what limits them."""
+    from fusemax.model.text import comparison_text
+    from fusemax.pipeline import compared
+    from fusemax.report.files import check_target, write_whole
+
+    if csv is not None:
+        check_target(csv, (".csv",))
+    if plot is not None:
+        check_target(plot, PICTURES)
+    comparison = compared(
+        names, models=models, lengths=lengths, shapes=shapes, baseline=baseline, arch=arch, accounting=accounting
+    )
+    if csv is not None:
+        write_whole(csv, lambda path: write_text(path, comparison.to_csv()))
+    if plot is not None:
+        from fusemax.report.plots import comparison_charts, draw_charts
+
+        write_whole(plot, lambda path: draw_charts(comparison_charts(comparison), path))
+    print_json(comparison.to_json()) if as_json else click.echo(comparison_text(comparison, width()))
+    for written in (csv, plot):
+        if written is not None:
+            print_wrote(written)
+
+
+@click.command("reproduce", short_help="Evaluate a published study again, beside its values.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write pictures, tables and values there."
+)
+@json_option
+def reproduce_command(out: Path | None, as_json: bool) -> None:
+    """Reproduce the published figures of attention, with the differences to the published values.
+
+    Figures are numbered as in the paper; `mappings/published/` has its values and where they are from.
+    """
+    from fusemax.pipeline import reproduced
+    from fusemax.report.reproduce_files import check_folder, write_folder
+
+    if out is not None:
+        check_folder(out)
+    found = reproduced()
+    written = () if out is None else write_folder(found, out)
+    print_json(found.to_json()) if as_json else click.echo(found.text(width()))
+    for path in written:
+        print_wrote(path)
+
+
+@click.command("show", cls=Command, short_help="Show an architecture or a mapping as a tree.")
+@click.argument("name", metavar="NAME|FILE", type=Shown())
+@shape_options
+@arch_option
+@set_option
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Draw it too: a .svg, .png or .pdf file.")
+def show_command(
+    name: str, shapes: dict[str, int], model: str | None, length: int | None, arch: str | None, settings: dict[str, str],
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Show an architecture, or a mapping: its loops, who runs where, what is held where, with extents for given sizes."""
+    from fusemax.pipeline import shown
+    from fusemax.report.files import check_target, write_whole
+    from fusemax.report.show_mapping import tree_of
+
+    if out is not None:
+        check_target(out, PICTURES)
+    found = shown(name, shapes=shapes, model=model, length=length, arch=arch, settings=settings)
+    if out is not None:
+        from fusemax.report.show_picture import draw_sheet, sheet_of
+
+        sheet = sheet_of(found)
+        write_whole(out, lambda path: draw_sheet(sheet, path))
+    click.echo(str(tree_of(found)))
+    if out is not None:
+        print_wrote(out)
+
+
+COMMANDS = (evaluate_command, compare_command, reproduce_command, show_command)

@@ -1,0 +1,68 @@
+"""A study: what somebody published of several mappings, and over which models and lengths it is evaluated again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Shows(Enum):
+    """What a figure shows for each mapping, model and length."""
+
+    UTILIZATION = "utilization"
+    BREAKDOWN = "breakdown"
+    SPEEDUP = "speed-up"
+    ENERGY = "energy"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure: its number, what it shows, of which unit and model if it is of one, and its title."""
+
+    number: str
+    shows: Shows
+    unit: str | None
+    model: str | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Published values of one run, and how far a right value may be from them, relative."""
+
+    mapping: str
+    model: str
+    seq: int
+    latency_s: float
+    dram_bytes: float
+    energy_j: float
+    utilization: Mapping[str, float]
+    energy_tolerance: float
+    latency_tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """Published averages of ratios to a mapping, by mapping."""
+
+    over: str
+    speedup: Mapping[str, float]
+    energy: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study; `mappings` has their names in the figures, `baseline` is what figures of ratios are relative to."""
+
+    name: str
+    title: str
+    source: str
+    accounting: str
+    baseline: str
+    mappings: Mapping[str, str]
+    models: tuple[str, ...]
+    lengths: tuple[int, ...]
+    figures: tuple[Figure, ...]
+    averages: Averages
+    values: tuple[Published, ...]

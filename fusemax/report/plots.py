@@ -1,0 +1,287 @@
+"""Comparisons as pictures: bars by model and length for each mapping, in the manner of the field's papers.
+
+`comparison_charts` decides what is shown, as plain data; `draw_charts` puts it on paper with matplotlib.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusemax.errors import FusemaxError
+from fusemax.model.compare import Comparison, Row
+from fusemax.model.text import readable_length
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLORS = ("#999999", "#56b4e9", "#e69f00", "#009e73", "#0072b2", "#d55e00", "#cc79a7", "#f0e442")
+"""Told apart by people with any kind of colour vision (Okabe and Ito, 2008)."""
+HATCHES = ("", "///", "...", "xxx")
+"""For the second, third and fourth time that the colours are used."""
+SUFFIXES = (".png", ".svg", ".pdf")
+MARKS = "published"
+MOST_ANNOTATED = 30
+"""Bars have their values written on them if there are no more than these."""
+
+Place = tuple[str | None, int | None]
+"""A model and a length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Bars of one colour, one a place; `published` are marks beside them. A bar may stand on the one before it."""
+
+    label: str
+    values: tuple[float | None, ...]
+    published: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Bars by place: groups of series side by side or, if `stacked`, on each other in groups of their own.
+
+    `one` is where a line says what the bars are relative to; `percent` and `log` are about the vertical axis.
+    """
+
+    title: str
+    axis: str
+    places: tuple[Place, ...]
+    series: tuple[Series, ...]
+    one: float | None = None
+    percent: bool = False
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One stacked bar: what stands below it, and its parts by name."""
+
+    place: Place
+    label: str
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StackedChart:
+    """Stacked bars, grouped by place."""
+
+    title: str
+    axis: str
+    stacks: tuple[Stack, ...]
+
+
+def comparison_charts(comparison: Comparison) -> tuple[Chart, ...]:
+    """Speed-up and energy relative to the baseline, or else latency and energy; then the utilization of each unit."""
+    return tuple(_charts(comparison))
+
+
+def _charts(comparison: Comparison) -> Iterator[Chart]:
+    base = comparison.baseline
+    if base is None:
+        yield chart_of(comparison, "Latency", "seconds", lambda row: row.latency_s, log=True)
+        yield chart_of(comparison, "Energy", "joules", lambda row: row.energy_j, log=True)
+    else:
+        yield chart_of(comparison, f"Speed-up over {base}", "times", lambda row: row.speedup, one=1.0)
+        title = f"Energy relative to {base} (accounting: {comparison.accounting})"
+        yield chart_of(comparison, title, "ratio", lambda row: row.energy_ratio, one=1.0)
+    for unit in comparison.units:
+        yield chart_of(comparison, f"Utilization of {unit}", "utilization", _utilization(unit), percent=True)
+
+
+def _utilization(unit: str) -> Callable[[Row], float | None]:
+    return lambda row: row.utilization.get(unit)
+
+
+def chart_of(
+    comparison: Comparison,
+    title: str,
+    axis: str,
+    value: Callable[[Row], float | None],
+    *,
+    labels: Mapping[str, str] | None = None,
+    published: Callable[[Row], float | None] | None = None,
+    one: float | None = None,
+    percent: bool = False,
+    log: bool = False,
+) -> Chart:
+    """One quantity of every row of a comparison; `labels` are other names for mappings."""
+    series = []
+    for mapping in comparison.mappings:
+        rows = comparison.of(mapping)
+        marks = tuple(map(published, rows)) if published else ()
+        series.append(Series((labels or {}).get(mapping, mapping), tuple(map(value, rows)), marks))
+    return Chart(title, axis, comparison.points, tuple(series), one, percent, log)
+
+
+# ------------------------------------------------------------------------------------------------------------ on paper
+
+
+def figure_type() -> type[Figure]:
+    """matplotlib's figure. Raises `FusemaxError` without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise FusemaxError("pictures need matplotlib, which is not installed", "pip install 'fusemax[plot]'") from None
+    return Figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the suffix says how. The same figure gives the same bytes."""
+    import matplotlib
+
+    plain: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
+    with matplotlib.rc_context({"svg.hashsalt": "fusemax", "svg.fonttype": "none"}):
+        figure.savefig(path, dpi=160, metadata=plain, facecolor="white")
+
+
+def draw_charts(charts: Sequence[Chart | StackedChart], path: Path) -> None:
+    """Write charts below each other. Raises `FusemaxError` without matplotlib."""
+    width = max(map(_width, charts))
+    figure = figure_type()(figsize=(width, (3.4 if width > 12 else 2.75) * len(charts) + 0.5), layout="constrained")
+    panels = figure.subplots(len(charts), 1, squeeze=False)[:, 0]
+    for panel, chart in zip(panels, charts, strict=True):
+        match chart:
+            case Chart():
+                _draw_bars(panel, chart)
+            case StackedChart():
+                _draw_stacks(panel, chart)
+    entries = {
+        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    if MARKS in entries:
+        entries[MARKS] = entries.pop(MARKS)  # behind the bars
+    columns = max(1, min(len(entries), int(width / 1.9)))
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+    )
+    save(figure, path)
+
+
+def _width(chart: Chart | StackedChart) -> float:
+    """Inches: room for every bar, within what a page can hold."""
+    if isinstance(chart, StackedChart):
+        return max(6.4, min(18.0, 1.4 + 0.26 * len(chart.stacks)))
+    bars = len(chart.places) * len(chart.series)
+    return max(6.4, min(18.0, 1.4 + (0.36 if _annotated(chart) else 0.16) * bars))
+
+
+def _annotated(chart: Chart) -> bool:
+    """Whether the bars have their values written on them."""
+    return len(chart.places) * len(chart.series) <= MOST_ANNOTATED
+
+
+def _style(index: int) -> dict[str, Any]:
+    return {
+        "color": COLORS[index % len(COLORS)],
+        "hatch": HATCHES[index // len(COLORS) % len(HATCHES)],
+        "edgecolor": "white" if index >= len(COLORS) else "#333333",
+        "linewidth": 0.4,
+    }
+
+
+def _draw_bars(axes: Axes, chart: Chart) -> None:
+    starts = _positions(chart.places)
+    width = 0.84 / max(len(chart.series), 3)
+    for number, series in enumerate(chart.series):
+        xs = [start + (number - (len(chart.series) - 1) / 2) * width for start in starts]
+        heights = [float("nan") if value is None else value for value in series.values]
+        axes.bar(xs, heights, width, label=series.label, zorder=2, **_style(number))
+        marks = [(x, mark) for x, mark in zip(xs, series.published, strict=False) if mark is not None]
+        if marks:
+            axes.plot(*zip(*marks, strict=True), "D", color="black", markersize=3, markeredgecolor="white",
+                      markeredgewidth=0.5, label=MARKS, zorder=4)  # fmt: skip
+        if _annotated(chart):
+            _annotate(axes, xs, [None if value is None else _short(value, chart) for value in series.values], heights)
+    if chart.one is not None:
+        axes.axhline(chart.one, color="#333333", linewidth=0.8, linestyle="--", zorder=1.5)
+    _finish(axes, chart.title, chart.axis, chart.places, starts)
+    if chart.log and _apart(chart):
+        axes.set_yscale("log")
+    axes.margins(y=0.14 if _annotated(chart) else 0.06)
+    if chart.percent:
+        _as_percent(axes)
+        axes.set_ylim(0, max(axes.get_ylim()[1], 1.0))
+
+
+def _apart(chart: Chart) -> bool:
+    """Whether the bars are too far apart for one another on a linear axis."""
+    values = [value for series in chart.series for value in series.values if value]
+    return bool(values) and max(values) > 30 * min(values)
+
+
+def _short(value: float, chart: Chart) -> str:
+    """A value as it is written on a bar."""
+    if chart.percent:
+        return f"{value:.0%}"
+    return f"{value:.2g}".replace("e+0", "e").replace("e-0", "e-") if chart.log else f"{value:.3g}"
+
+
+def _annotate(axes: Axes, xs: Sequence[float], texts: Sequence[str | None], heights: Sequence[float]) -> None:
+    """Write texts on bars."""
+    for x, text, height in zip(xs, texts, heights, strict=True):
+        if text is not None:
+            axes.annotate(text, (x, height), (0, 2.5), textcoords="offset points", ha="center", fontsize=6.5, zorder=5,
+                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.75})  # fmt: skip
+
+
+def _as_percent(axes: Axes) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _positions(places: Sequence[Place]) -> list[float]:
+    """Where the groups stand: one beside another, with a gap between models."""
+    found: list[float] = []
+    for i, (model, _) in enumerate(places):
+        step = 0.0 if not found else 1.0 if model == places[i - 1][0] else 1.4
+        found.append((found[-1] if found else 0.0) + step)
+    return found
+
+
+def _finish(axes: Axes, title: str, axis: str, places: Sequence[Place], xs: Sequence[float]) -> None:
+    """Titles, the lengths below their groups, and the models below those."""
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_ylabel(axis, fontsize=9)
+    axes.set_xticks(list(xs), ["" if seq is None else readable_length(seq) for _, seq in places], fontsize=8)
+    axes.tick_params(axis="x", length=0)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6, zorder=0)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.set_xlim(min(xs) - 0.6, max(xs) + 0.6)
+    for model in dict.fromkeys(model for model, _ in places if model is not None):
+        mine = [x for x, (name, _) in zip(xs, places, strict=True) if name == model]
+        axes.annotate(
+            model, ((mine[0] + mine[-1]) / 2, 0), (0, -17), xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points", ha="center", va="top", fontsize=9, weight="bold", annotation_clip=False,
+        )  # fmt: skip
+
+
+def _draw_stacks(axes: Axes, chart: StackedChart) -> None:
+    """Stacked bars, their labels upright inside of the axes' lower edge."""
+    places = tuple(dict.fromkeys(stack.place for stack in chart.stacks))
+    starts = dict(zip(places, _positions(places), strict=True))
+    parts = list(dict.fromkeys(part for stack in chart.stacks for part in stack.parts))
+    most = max(sum(stack.place == place for stack in chart.stacks) for place in places)
+    width = 0.84 / most
+    placed: dict[Place, int] = dict.fromkeys(places, 0)
+    for stack in chart.stacks:
+        x = starts[stack.place] + (placed[stack.place] - (most - 1) / 2) * width
+        placed[stack.place] += 1
+        below = 0.0
+        for part, value in stack.parts.items():
+            label = part if stack is next(s for s in chart.stacks if part in s.parts) else None
+            axes.bar(x, value, width * 0.9, bottom=below, label=label, zorder=2, **_style(parts.index(part)))
+            below += value
+        axes.annotate(stack.label, (x, below), (0, 3), textcoords="offset points", ha="center", va="bottom",
+                      rotation=90, fontsize=6.5, zorder=5)  # fmt: skip
+    _finish(axes, chart.title, chart.axis, places, list(starts.values()))
+    _as_percent(axes)
+    axes.set_ylim(0, 1.45)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
