@@ -18,7 +18,14 @@ _UNIT = r"[A-Za-zµ]+(\^-?\d)?"
 _QUANTITY = re.compile(rf"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*{_UNIT}(\s*[/*]\s*{_UNIT})*\s*")
 
 
-_EXAMPLES = {"byte": "16 MiB", "bit": "16 bit", "byte/s": "400 GiB/s", "Hz": "940 MHz", "J": "2.5 pJ", "m^2": "49.3 um^2"}
+_EXAMPLES = {
+    "byte": "16 MiB",
+    "bit": "16 bit",
+    "byte/s": "400 GiB/s",
+    "Hz": "940 MHz",
+    "J": "2.5 pJ",
+    "m^2": "49.3 um^2",
+}
 _DEFINITIONS = """
     femto- = 1e-15 = f-
     pico- = 1e-12 = p-

@@ -462,22 +462,6 @@ def test_an_interrupt_in_process(fusemax: Run, monkeypatch: pytest.MonkeyPatch) 
     assert (status, out, err.strip()) == (130, "", "interrupted")
 
 
-@pytest.mark.slow
-def test_cold_starts_are_quick() -> None:
-    """Help in 0.3 s, an analysis in 1.5 s, with what the language of the tests takes left out: the best of three."""
-
-    def best(*arguments: str) -> float:
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            assert real(*arguments).returncode == 0
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert best("--help") < 0.3
-    assert best("analyze", "attention-1pass") < 1.5
-
-
 def test_what_is_not_needed_is_not_loaded() -> None:
     """Help loads none of the libraries, an analysis neither NumPy nor pint."""
     heavy = "{'sympy', 'numpy', 'pint', 'lark', 'networkx', 'yaml', 'matplotlib'}"

@@ -94,6 +94,7 @@ class Mover:
 
     def movement(self) -> Movement:
         """Count reads and writes of every placement, then fills and drains of every hold."""
+        self.counts, self.crossings = [], []
         fetched: set[tuple[int, str, str, When | None]] = set()
         for number, placement in enumerate(self.plan.placements):
             for use in placement.einsum.reads:

@@ -153,7 +153,7 @@ def area_m2(arch: Arch) -> float:
 
     >>> from fusemax.syntax.arch import load_arch
     >>> round(area_m2(load_arch("fusemax-cloud")) * 1e12)
-    1302951355
+    1302951587
     """
     total = 0.0
     for memory in arch.memories[1:]:

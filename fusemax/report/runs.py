@@ -77,7 +77,7 @@ class RunReport:
         headers = ("output", "shape", "min", "mean", "max")
         rows = tuple(
             (
-                f"{o.name}[{', '.join(o.ranks)}]",
+                f"{o.name}[{', '.join(o.ranks)}]" if o.ranks else o.name,
                 " x ".join(map(str, o.shape)) or "scalar",
                 *map(_short, (o.least, o.mean, o.largest)),
             )

@@ -38,7 +38,9 @@ class _Reader(SchemaReader):
     def workload(self, node: Node) -> Workload:
         """The whole file."""
         keys = self.keys(node, "a workload", ("name", "title", "source", "sequence", "shapes"))
-        shapes = {rank: self.integer(size, f"the size of '{rank}'") for rank, size in self.entries(keys.get("shapes"), "rank")}
+        shapes = {
+            rank: self.integer(size, f"the size of '{rank}'") for rank, size in self.entries(keys.get("shapes"), "rank")
+        }
         return Workload(
             self.value(keys, "name", text_value, ""),
             self.value(keys, "title", text_value, ""),
@@ -57,5 +59,9 @@ class _Reader(SchemaReader):
         found = [(item.value, item) for item in node.items if isinstance(item, Scalar)]
         for rank, item in found:
             if rank not in shapes:
-                self.refuse(f"`sequence` names '{rank}', which has no shape", item.span, did_you_mean(rank, shapes) or "give it one")
+                self.refuse(
+                    f"`sequence` names '{rank}', which has no shape",
+                    item.span,
+                    did_you_mean(rank, shapes) or "give it one",
+                )
         return tuple(rank for rank, _ in found)
