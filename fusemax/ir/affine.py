@@ -11,6 +11,9 @@ from typing import Any
 from fusemax.errors import Span
 from fusemax.ir.expr import rank_of
 
+LARGEST = 2**53
+"""The largest number in a subscript, and the largest size: float64 holds every integer up to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Term:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from lark import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import UnexpectedInput, UnexpectedToken
 
 from fusemax.errors import Problem, Source, Span, nearest
 from fusemax.ir.operators import FUNCTIONS
@@ -48,15 +48,13 @@ Rule = Callable[[Mistake], Finding | None]
 
 def diagnose(error: UnexpectedInput, text: str, source: Source, offset: int) -> Problem:
     """The problem behind Lark's error in a statement that starts at `offset` of the source."""
-    at: int | None = None
-    expected: Iterable[str] = ()
+    at, expected = error.pos_in_stream, frozenset[str]()
     if isinstance(error, UnexpectedToken):
-        expected = error.expected
-        at = error.token.start_pos if error.token.type != "$END" else None
-    elif isinstance(error, UnexpectedCharacters):
-        at, expected = error.pos_in_stream, error.allowed or ()
+        expected = frozenset(error.expected)
+        if error.token.type == "$END":
+            at = len(text)
     code = re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), text)
-    mistake = Mistake(code, len(text) if at is None else at, frozenset(expected))
+    mistake = Mistake(code, at or 0, expected)
     found = next(finding for rule in RULES if (finding := rule(mistake)) is not None)
     return Problem(found.message, Span(source, offset + found.start, offset + found.end), found.hint)
 

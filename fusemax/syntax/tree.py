@@ -160,8 +160,6 @@ class Builder:
                 return self._comparison(tree, placeholder, depth)
             case "both":
                 raise self.refuse("'and' outside of a filter", tree.children[1], "multiply: (a < b) * (b < c)")
-            case "initial":
-                raise self.refuse("'=' inside an expression", tree.children[1], "compare with `==`")
         args = tuple(self._expr(operand, placeholder, depth + 1) for operand in _trees(tree))
         match tree.data:
             case "group":

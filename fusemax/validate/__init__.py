@@ -68,9 +68,8 @@ def _equations_of_splits(draft: Draft, einsums: list[CheckedEinsum]) -> None:
                 if not index.split or rank in index.split:
                     continue
                 if rank in _all_parts(parts, index.split):
-                    message = (
-                        f"rank '{rank}' would be a part of itself: its parts {listed(index.split)} are split into it"
-                    )
+                    split = f"its parts {listed(index.split)} are split into it"
+                    message = f"rank '{rank}' would be a part of itself: {split}"
                     draft.refuse(message, index.span, "give the parts ranks of their own")
                 else:
                     parts.setdefault(rank, set()).update(index.split)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fusemax.errors import FusemaxError, Problem, Span
-from fusemax.ir.affine import Affine, Term, constant, total
+from fusemax.ir.affine import LARGEST, Affine, Term, constant, total
 from fusemax.ir.checked import Constraint, Relation
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, is_shape, is_variable
 from fusemax.ir.operators import COMPARISONS
 
-LARGEST = 2**53
 MOST_TERMS = 1000
 
 

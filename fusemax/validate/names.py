@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from fusemax.errors import listed
+from fusemax.ir.affine import LARGEST
 from fusemax.ir.cascade import Einsum, Op, Role
 from fusemax.ir.checked import Tensor
 from fusemax.ir.expr import (
@@ -27,7 +28,6 @@ from fusemax.ir.operators import FUNCTIONS, OPERATORS
 from fusemax.validate.draft import Draft
 
 SIZE_OPERATORS = ("add", "sub", "mul", "div", "neg", "pow", "max", "min", "floor")
-LARGEST = 2**53
 
 
 def infer_scalars(draft: Draft) -> None:

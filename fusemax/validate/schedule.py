@@ -78,8 +78,10 @@ def _loop(draft: Draft, members: list[CheckedEinsum], stepped: frozenset[str]) -
             return Loop(variable, _ordered(draft, members, stepped | {variable}))
     span = members[0].target.span
     names = list(dict.fromkeys(einsum.name for einsum in members))
-    message = f"{listed(names)} need each other's results" if len(names) > 1 else f"'{names[0]}' needs its own results"
-    raise FusemaxError([Problem(f"{message} at the same step", span, "read one of them at the step before")])
+    each = "each other" if len(names) > 1 else "itself"
+    message = f"computed from {each}, and not step by step: {listed(names)}"
+    hint = "within an iteration, read what the others have at the same step, or had at the step before"
+    raise FusemaxError([Problem(message, span, hint)])
 
 
 def _steps_along(draft: Draft, einsum: CheckedEinsum, variable: str, inside: set[str]) -> bool:

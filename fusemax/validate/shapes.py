@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
+from fusemax.ir.affine import LARGEST
 from fusemax.ir.checked import Checked, Equation
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, walk
 from fusemax.ir.printer import print_expr
-
-LARGEST = 2**53
 
 
 def solve_shapes(checked: Checked, given: Mapping[str, int] | None = None, complete: bool = True) -> dict[str, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fusemax import check, load_cascade, parse
+from fusemax import FusemaxError, check, load_cascade, parse
 from fusemax.syntax.teaal import parse_teaal
 
 SAME = [
@@ -63,6 +63,24 @@ def test_a_yaml_file_loads(tmp_path: Path) -> None:
     cascade = load_cascade(path)
     assert cascade == parse(SAME[0][1])
     assert cascade.name == "gemm"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: " + "x" * 1_000_000, "a YAML file of 1,000,003 characters; the longest that is read has 1,000,000"),
+        ("[" * 5_000, "'a.yaml' is nested too deeply"),
+        ("a: &a [*a]", "nested more than 50 deep"),
+        ("a: *b", "not YAML: found undefined alias 'b'"),
+        ("a: \x00", "not YAML: special characters are not allowed"),
+        ("--- a\n--- b", "not YAML: but found another document"),
+    ],
+)
+def test_yaml_that_no_person_wrote(text: str, message: str) -> None:
+    """Files that are too large, too deep or no YAML are refused."""
+    with pytest.raises(FusemaxError) as caught:
+        parse_teaal(text, "a.yaml")
+    assert [problem.message for problem in caught.value.problems] == [message]
 
 
 def test_aliases_do_not_explode() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fusemax import Checked, FusemaxError, check, load_cascade, parse
+from fusemax import Checked, FusemaxError, check, load_cascade, parse, resources
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import CheckedEinsum, CheckedReduction, Rank, Relation, When
 from fusemax.ir.expr import Access
+from fusemax.ir.printer import print_expr
 
 
 def checked(text: str) -> Checked:
@@ -22,8 +23,6 @@ def einsum(text: str) -> CheckedEinsum:
 
 def equations(text: str) -> list[str]:
     """The equations between sizes that follow from a text."""
-    from fusemax.ir.printer import print_expr
-
     return [f"{e.left} = {print_expr(e.right)}" for e in checked(text).equations]
 
 
@@ -232,8 +231,6 @@ def test_the_loops_of_the_one_pass_cascade() -> None:
 
 def test_every_shipped_cascade_is_accepted_without_a_remark() -> None:
     """Nothing in the zoo is doubtful."""
-    from fusemax import resources
-
     for name in resources.names("cascades", ".cascade"):
         found = check(load_cascade(name))
         assert found.notes == (), name

@@ -39,6 +39,10 @@ def shown(nodes: Iterable[Loop | CheckedEinsum]) -> str:
             "S[0] = 0\nR[i, 0] = 0\nR[i, j+1] = R[i, j] + A[i, j] * S[i]\nS[i+1] = S[i] + R[i, J]\nZ = S[I]",
             "S0 R0 i[j[R] S] Z",
         ),
+        (
+            "S[0] = 0\nR[i, 0] = S[i]\nR[i, j+1] = R[i, j] + A[i, j]\nS[i+1] = S[i] + R[i, J]\nZ = S[I]",
+            "S0 i[R0 j[R] S] Z",
+        ),
     ],
 )
 def test_schedules(text: str, schedule: str) -> None:
