@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from fusemax.units import readable_bytes
 from fusemax.validate import solve_shapes
 
 Sizes = dict[str, Any]
+LARGEST = 2.0**58
+"""Points of an iteration space; a count of several of them at once adds up at most 32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,7 @@ def bind(
     choice = _choice(mapping, sizes, parameters)
     plan = Planner(checked, arch, mapping, choice).plan()
     splits = _splits(checked, mapping)
-    problems = problems_of(checked, arch, mapping, plan, splits)
-    if problems:
-        raise FusemaxError(problems)
+    _check_legal(checked, arch, mapping, plan, splits, choice)
     extents = _extents(checked, arch, mapping, sizes, choice)
     mover = Mover(checked, plan, extents, splits, arch.outermost.name)
     for split in mapping.splits:
@@ -56,6 +57,27 @@ def bind(
     _check_room(arch, mover)
     _check_axes(arch, mover)
     return Bound(checked, arch, mapping, plan, sizes, mover)
+
+
+_LEGAL: dict[Any, Any] = {}
+"""Plans that were found legal, by the objects from which they were made, which are kept so that no others get their
+addresses; no number changes whether a plan is legal."""
+MOST_LEGAL = 256
+
+
+def _check_legal(
+    checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan, splits: dict[str, tuple[str, ...]], choice: Choice
+) -> None:
+    """Refuse what no size can mend; searches ask many times for the same plan."""
+    key = (id(checked), id(arch), id(mapping), tuple(choice.words.items()))
+    if key in _LEGAL:
+        return
+    problems = problems_of(checked, arch, mapping, plan, splits)
+    if problems:
+        raise FusemaxError(problems)
+    if len(_LEGAL) >= MOST_LEGAL:
+        _LEGAL.clear()
+    _LEGAL[key] = (checked, arch, mapping)
 
 
 # --------------------------------------------------------------------------------------------------------------- sizes
@@ -71,7 +93,15 @@ def _sizes(checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[s
                 given[rank_of(part.variable)] = value_of(part.extent.expr, {**given, **_axes(arch)}, part.span)
     if all(np.ndim(size) == 0 for size in given.values()):
         return dict(solve_shapes(checked, {rank: int(size) for rank, size in given.items()}))
-    return _solve_arrays(checked, given)
+    return _exact(checked, _solve_arrays(checked, given))
+
+
+def _exact(checked: Checked, sizes: Sizes) -> Sizes:
+    """Sizes for which counts may leave 64 bits as Python's own integers, exact and slower."""
+    spaces = ([np.asarray(sizes[rank_of(v)], np.float64) for v in einsum.variables] for einsum in checked.einsums)
+    if max(float(np.max(np.prod(np.broadcast_arrays(*space, 1.0), axis=0))) for space in spaces) < LARGEST:
+        return sizes
+    return {rank: np.asarray(size).astype(object) if np.ndim(size) else size for rank, size in sizes.items()}
 
 
 def _solve_arrays(checked: Checked, given: Sizes) -> Sizes:
@@ -239,26 +269,45 @@ def _fit(arch: Arch, split: Split, part: Part, fit: Fit, mover: Mover) -> None:
     if outer is None:
         raise FusemaxError([Problem("`fit` without a part that takes the rest", split.span, "add one, such as `p2`")])
     remaining = mover.extents[outer]
-    grid = np.atleast_1d(np.asarray(remaining))
-    best = np.zeros_like(grid)
-    extents = dict(mover.extents)
-    for whole in np.unique(grid):
-        for divisor in reversed(_divisors(int(whole))):
-            trial = mover.with_extents({**extents, part.variable: divisor, outer: grid // divisor})
-            used = used_bytes(mover.checked, mover.plan, trial, level, arch.word_bits)
-            best = np.where((best == 0) & (grid == whole) & (np.asarray(used) <= capacity), divisor, best)
-            if (best[grid == whole] > 0).all():
-                break
+    at, divisor = _divisors_of(np.atleast_1d(np.asarray(remaining)))
+    extents = {variable: _taken(extent, at) for variable, extent in mover.extents.items()}
+    extents.update({part.variable: divisor, outer: extents[outer] // divisor})
+    used = used_bytes(mover.checked, _plan_at(mover.plan, at), mover.with_extents(extents), level, arch.word_bits)
+    fits = np.broadcast_to(used <= capacity, divisor.shape)
+    best = np.zeros_like(np.atleast_1d(np.asarray(remaining)))
+    np.maximum.at(best, at[fits], divisor[fits])
     if (best == 0).any():
-        point = {**extents, part.variable: 1}
+        point = {**mover.extents, part.variable: 1}
         raise FusemaxError([_too_much(arch, mover.with_extents(point), level, capacity, part.span)])
     chosen = best if np.ndim(remaining) else int(best[0])
     mover.extents.update({part.variable: chosen, outer: remaining // chosen})
 
 
+def _divisors_of(grid: Any) -> tuple[Any, Any]:
+    """Every divisor of every number of a grid, and of which it is one."""
+    each = {number: _divisors(number) for number in set(grid.tolist())}
+    at = np.repeat(np.arange(len(grid)), [len(each[number]) for number in grid.tolist()])
+    return at, np.array([divisor for number in grid.tolist() for divisor in each[number]], dtype=grid.dtype)
+
+
 def _divisors(number: int) -> list[int]:
-    small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
+    candidates = np.arange(1, isqrt(number) + 1)
+    small = [int(d) for d in candidates[number % candidates == 0]]
     return sorted({*small, *(number // d for d in small)})
+
+
+def _taken(value: Any, at: Any) -> Any:
+    """The values of an array at some points; a number is the same at all of them."""
+    return value[at] if np.ndim(value) else value
+
+
+def _plan_at(plan: Plan, at: Any) -> Plan:
+    """A plan at some of its points: only the shares of its holds may differ from point to point."""
+    if not any(np.ndim(hold.spill) for hold in plan.holds):
+        return plan
+    holds = {hold.order: replace(hold, spill=_taken(hold.spill, at)) for hold in plan.holds}
+    placements = (replace(p, holds=tuple(holds[hold.order] for hold in p.holds)) for p in plan.placements)
+    return replace(plan, placements=tuple(placements), holds=tuple(holds.values()))
 
 
 def _room(arch: Arch, fit: Fit, part: Part) -> tuple[str, float]:

@@ -15,11 +15,10 @@ from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.workload import Workload
-from fusemax.model.bind import Bound, bind
+from fusemax.model.bind import bind
 from fusemax.model.choose import Chosen, chosen_for
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
-from fusemax.model.plan import parts_of
 from fusemax.syntax.arch import load_arch
 from fusemax.syntax.files import load_cascade
 from fusemax.syntax.mapping import load_mapping
@@ -29,9 +28,6 @@ from fusemax.validate.shapes import shape_names
 
 if TYPE_CHECKING:
     import pandas
-
-LARGEST = 2.0**58
-"""Counts of several points at once are integers of 64 bit, and at most 32 of them are added up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,41 +275,16 @@ def evaluate_points(
     remarks += dict.fromkeys(choice.remark for choice in chosen if choice.remark)
     rows: dict[Accounting, dict[int, Row]] = {accounting: {} for accounting in accountings}
     for members in _alike([choice.values for choice in chosen], sizes):
-        for bound, part in _bound(mapping, checked, arch, members, sizes, chosen):
-            for accounting in accountings:
-                fresh = replace(bound, mover=bound.mover.with_extents(bound.mover.extents))  # a mover counts once
-                found = estimate(fresh, accounting)
-                for position, i in enumerate(part):
-                    rows[accounting][i] = _row(found, points[i], position, len(part))
+        grid = {rank: _array([sizes[i][rank] for i in members]) for rank in sizes[members[0]]}
+        parameters = {name: _joined([chosen[i].values[name] for i in members]) for name in chosen[members[0]].values}
+        with next((chosen[i] for i in members if chosen[i].remark), Chosen({})).explained():
+            bound = bind(checked, arch, mapping, grid, parameters)
+        for accounting in accountings:
+            fresh = replace(bound, mover=bound.mover.with_extents(bound.mover.extents))  # a mover counts once
+            found = estimate(fresh, accounting)
+            for position, i in enumerate(members):
+                rows[accounting][i] = _row(found, points[i], position, len(members))
     return {accounting: [found[i] for i in range(len(points))] for accounting, found in rows.items()}
-
-
-def _bound(
-    mapping: MappingFile, checked: Checked, arch: Arch, members: Sequence[int], sizes: Sequence[Mapping[str, int]],
-    chosen: Sequence[Chosen],
-) -> Iterator[tuple[Bound, Sequence[int]]]:  # fmt: skip
-    """The mapping bound to all members at once; to each by itself, in integers of any length, if counts may be huge."""
-    grid = {rank: _array([sizes[i][rank] for i in members]) for rank in sizes[members[0]]}
-    names = chosen[members[0]].values
-    parameters = {name: _joined([chosen[i].values[name] for i in members]) for name in names}
-    with next((chosen[i] for i in members if chosen[i].remark), Chosen({})).explained():
-        bound = bind(checked, arch, mapping, grid, parameters)
-    if len(members) == 1 or _largest_count(bound) < LARGEST:
-        yield bound, members
-        return
-    for member in members:
-        yield from _bound(mapping, checked, arch, [member], sizes, chosen)
-
-
-def _largest_count(bound: Bound) -> float:
-    """The points of the largest iteration space, which no count of one Einsum and tensor exceeds."""
-    spaces = [parts_of(p.einsum.variables, bound.mover.splits) for p in bound.plan.placements]
-    return max(float(np.max(np.prod([_floats(bound, v) for v in space], axis=0))) for space in spaces)
-
-
-def _floats(bound: Bound, variable: str) -> Any:
-    sizes = next(iter(bound.sizes.values()))
-    return np.broadcast_to(np.asarray(bound.mover.extents[variable], np.float64), np.shape(sizes))
 
 
 def _alike(chosen: Sequence[Mapping[str, Any]], sizes: Sequence[Mapping[str, int]]) -> Iterator[list[int]]:

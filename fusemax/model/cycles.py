@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-import numpy as np
-
+from fusemax.analysis.counting import points
 from fusemax.analysis.work import operations
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch, Unit
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Block, Overlap
 from fusemax.model.accesses import Crossing, Edge, Mover
-from fusemax.model.plan import Placement, Plan, Step, Waiting, parts_of
+from fusemax.model.filtered import number_of, steps
+from fusemax.model.plan import Placement, Plan, Step, Waiting, largest, parts_of
 
 LEAVING = "south"
 """The edge by which results leave; all others let operands in (the design's rule 14)."""
@@ -35,10 +35,12 @@ class Time:
     @property
     def cycles(self) -> Any:
         """The larger of the two."""
-        return np.maximum(self.slots, self.edges)
+        return largest([self.slots, self.edges])
 
 
-def times(checked: Checked, arch: Arch, plan: Plan, mover: Mover, crossings: tuple[Crossing, ...]) -> tuple[Time, ...]:
+def times(
+    checked: Checked, arch: Arch, plan: Plan, mover: Mover, crossings: tuple[Crossing, ...], sizes: Mapping[str, Any]
+) -> tuple[Time, ...]:
     """The time of every placement. Raises `FusemaxError` for operators that a unit lacks and edges it has not."""
     units = {unit.name: unit for unit in arch.units}
     found = []
@@ -46,10 +48,10 @@ def times(checked: Checked, arch: Arch, plan: Plan, mover: Mover, crossings: tup
     for number, placement in enumerate(plan.placements):
         unit = units[placement.unit]
         slots = _slots(checked, placement, unit, problems)
-        steps = mover.product(mover.sequence(placement))
         mine = [crossing for crossing in crossings if crossing.placement == number]
-        space = mover.product(parts_of(placement.einsum.variables, mover.splits))
-        found.append(Time(slots * steps, _edge_cycles(unit, placement, mine, problems), slots * space))
+        space = points(placement.einsum.variables, placement.einsum.constraints, checked.ranks)
+        busy = slots * steps(mover, placement, sizes)
+        found.append(Time(busy, _edge_cycles(unit, placement, mine, problems), slots * number_of(space, sizes)))
     if problems:
         raise FusemaxError(problems)
     return tuple(found)
@@ -93,7 +95,7 @@ def _edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], pr
     needs = [bound[axis] / rate for axis, rate in entering.items()] + [everything]
     if LEAVING in rates:
         needs.append(leaving / rates[LEAVING])
-    return reduce(np.maximum, needs)
+    return largest(needs)
 
 
 def _check_exit(unit: Unit, placement: Placement, crossing: Crossing, problems: list[Problem]) -> None:
@@ -137,7 +139,7 @@ class _Composer:
                 units[unit] = units.get(unit, 0) + cycles
         waits = sum((self.drain(child) for child in step.children if isinstance(child, Waiting)), start=0)
         if step.kind in (Overlap.PIPELINE, Block.STAGE):
-            return Composed(reduce(np.maximum, units.values(), 0) + waits, units)
+            return Composed(largest(units.values()) + waits, units)
         total = reduce(lambda a, b: a + b, (part.cycles for part in parts), 0)
         return Composed(total, units)
 

@@ -18,6 +18,7 @@ from fusemax.errors import FusemaxError
 from fusemax.ir.arch import DONE_AS, Arch, Unit
 from fusemax.model.accesses import Count, Crossing, Edge, Kind, Mover
 from fusemax.model.bind import Bound
+from fusemax.model.filtered import number_of
 from fusemax.model.plan import Placement, parts_of
 
 
@@ -63,7 +64,7 @@ def placement_operations(bound: Bound, placement: Placement) -> Operations:
     for kind, counts in operations(bound.checked, placement.einsum).items():
         number: Any = 0
         for at, n in counts.items():
-            number = number + n * _points(at.ranks, bound.sizes)
+            number = number + n * number_of(at, bound.sizes)
         name, times = as_done(kind, unit)
         done[name] = done.get(name, 0) + number * times
         reads = reads + number * times * (OPERANDS.get(kind, 2) if times == 1 else 2)
@@ -71,13 +72,6 @@ def placement_operations(bound: Bound, placement: Placement) -> Operations:
     for _ in placement.einsum.reductions[:1]:
         reads = reads + _accumulations(bound.mover, placement)
     return Operations(done, reads, writes)
-
-
-def _points(ranks: tuple[str, ...], sizes: Mapping[str, Any]) -> Any:
-    points: Any = 1
-    for rank in ranks:
-        points = points * sizes[rank]
-    return points
 
 
 def _accumulations(mover: Mover, placement: Placement) -> Any:

@@ -12,6 +12,7 @@ from fusemax.model.accesses import Count
 from fusemax.model.bind import Bound
 from fusemax.model.cycles import Time, compose, times
 from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words, placement_operations, unit_j
+from fusemax.model.plan import largest
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ def estimate(bound: Bound, accounting: Accounting) -> Estimate:
     """Cost a bound mapping (the design's rules 1 to 16)."""
     arch, mover = bound.arch, bound.mover
     movement = mover.movement()
-    spent = times(bound.checked, arch, bound.plan, mover, movement.crossings)
+    spent = times(bound.checked, arch, bound.plan, mover, movement.crossings, bound.sizes)
     composed = compose(bound.plan, spent, mover, bound.checked, arch)
     phases = tuple(_phase(bound, movement.counts, n, cycles) for n, cycles in enumerate(composed))
-    latency = sum((phase.seconds for phase in phases), start=np.float64(0))
+    latency = sum((phase.seconds for phase in phases), start=0.0)
     done = [placement_operations(bound, placement) for placement in bound.plan.placements]
     einsums = tuple(
         EinsumCost(
@@ -109,7 +110,7 @@ def _phase(bound: Bound, counts: tuple[Count, ...], number: int, cycles: Any) ->
     mine = tuple(count for count in counts if count.phase == number)
     moved = sum(memory_words(mine, outermost.name, True)) * (bound.arch.word_bits / 8)
     assert outermost.bandwidth_bytes_s is not None, "the reader of architectures asks for it"
-    return PhaseCost(cycles, moved, np.maximum(cycles / bound.arch.clock_hz, moved / outermost.bandwidth_bytes_s))
+    return PhaseCost(cycles, moved, largest([cycles / bound.arch.clock_hz, moved / outermost.bandwidth_bytes_s]))
 
 
 def _utilization(bound: Bound, spent: tuple[Time, ...], cycles: Any) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Role
@@ -19,6 +21,18 @@ from fusemax.ir.mapping import Mapping as MappingFile
 
 Extent = Any
 """An integer, or an array of them, one a shape point."""
+
+
+def largest(values: Iterable[Any]) -> Any:
+    """The largest at each point; numbers stay Python's own, which do not overflow.
+
+    >>> largest([2**70, 3]) == 2**70
+    True
+    """
+    found: Any = 0
+    for value in values:
+        found = np.maximum(found, value) if np.ndim(found) or np.ndim(value) else max(found, value)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

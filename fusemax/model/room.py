@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.model.accesses import Mover
-from fusemax.model.plan import HoldRef, Plan
+from fusemax.model.plan import HoldRef, Plan, largest
 
 
 def held_together(plan: Plan, level: str) -> Iterator[tuple[HoldRef, ...]]:
@@ -34,13 +32,8 @@ def tiles(checked: Checked, mover: Mover, holds: tuple[HoldRef, ...]) -> Iterato
 
 def used_bytes(checked: Checked, plan: Plan, mover: Mover, level: str, word_bits: int) -> Any:
     """The most that is held at a level at once, in bytes."""
-    most: Any = 0
-    for holds in held_together(plan, level):
-        total: Any = 0
-        for _, elements in tiles(checked, mover, holds):
-            total = total + elements
-        most = np.maximum(most, total)
-    return most * word_bits / 8
+    together = (tiles(checked, mover, holds) for holds in held_together(plan, level))
+    return largest(sum(elements for _, elements in held) for held in together) * word_bits / 8
 
 
 def _replaces(checked: Checked, tensor: str, beside: set[str]) -> bool:
