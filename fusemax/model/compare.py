@@ -18,7 +18,7 @@ from fusemax.ir.workload import Workload
 from fusemax.model.bind import bind
 from fusemax.model.choose import Chosen, chosen_for
 from fusemax.model.energy import Accounting
-from fusemax.model.estimate import Estimate, estimate
+from fusemax.model.estimate import Estimate, data_frame, estimate
 from fusemax.syntax.arch import load_arch
 from fusemax.syntax.files import load_cascade
 from fusemax.syntax.mapping import load_mapping
@@ -132,13 +132,7 @@ class Comparison:
 
     def to_pandas(self) -> pandas.DataFrame:
         """The rows as a data frame, a column a unit for utilization. Raises `FusemaxError` without pandas."""
-        try:
-            import pandas
-        except ImportError:
-            raise FusemaxError(
-                "data frames need pandas, which is not installed", "pip install 'fusemax[pandas]'"
-            ) from None
-        return pandas.DataFrame.from_records([row.to_record() for row in self.rows])
+        return data_frame([row.to_record() for row in self.rows])
 
     def __str__(self) -> str:
         from fusemax.model.text import comparison_text

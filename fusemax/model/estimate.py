@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusemax.errors import FusemaxError
 from fusemax.model.accesses import Count
 from fusemax.model.bind import Bound
 from fusemax.model.cycles import Time, compose, times
 from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words, placement_operations, unit_j
-from fusemax.model.plan import largest
+from fusemax.model.plan import Placement, largest
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
 class EinsumCost:
-    """The share of one Einsum: its unit, cycles by operations and by edges over the run, operations, and joules."""
+    """The share of one Einsum: its unit, cycles by operations and by edges over the run, operations, and joules.
+
+    `utilization` is its part of its unit's: operation slots used by it over slots there are.
+    """
 
     einsum: str
     unit: str
     slot_cycles: Any
     edge_cycles: Any
+    utilization: Any
     operations: Mapping[str, Any]
     energy_j: Any
 
@@ -62,6 +70,36 @@ class Estimate:
     phases: tuple[PhaseCost, ...] = field(repr=False)
     counts: tuple[Count, ...] = field(repr=False)
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and what limits.
+
+        Raises `FusemaxError` without pandas.
+        """
+        columns = {**self.shapes, "latency_s": self.latency_s, "cycles": self.cycles, "energy_j": self.energy_j}
+        columns |= {"dram_bytes": self.dram_bytes, "bound": self.bound}
+        columns |= {f"utilization_{unit}": share for unit, share in self.utilization.items()}
+        rows = np.broadcast_shapes(*(np.shape(column) for column in columns.values()), (1,))
+        return data_frame({name: np.broadcast_to(column, rows) for name, column in columns.items()})
+
+    def __str__(self) -> str:
+        from fusemax.model.text import estimate_text
+
+        return estimate_text(self)
+
+    def _repr_html_(self) -> str:
+        from fusemax.model.text import estimate_tables
+
+        return "".join(table.html() for table in estimate_tables(self))
+
+
+def data_frame(records: Any) -> pandas.DataFrame:
+    """Records, or columns, as a data frame. Raises `FusemaxError` without pandas."""
+    try:
+        import pandas
+    except ImportError:
+        raise FusemaxError("data frames need pandas, which is not installed", "pip install 'fusemax[pandas]'") from None
+    return pandas.DataFrame(records)
+
 
 def estimate(bound: Bound, accounting: Accounting) -> Estimate:
     """Cost a bound mapping (the design's rules 1 to 16)."""
@@ -71,10 +109,11 @@ def estimate(bound: Bound, accounting: Accounting) -> Estimate:
     composed = compose(bound.plan, spent, mover, bound.checked, arch)
     phases = tuple(_phase(bound, movement.counts, n, cycles) for n, cycles in enumerate(composed))
     latency = sum((phase.seconds for phase in phases), start=0.0)
+    cycles = latency * arch.clock_hz
     done = [placement_operations(bound, placement) for placement in bound.plan.placements]
     einsums = tuple(
         EinsumCost(
-            placement.name, placement.unit, time.slots, time.edges, ops.done,
+            placement.name, placement.unit, time.slots, time.edges, _share(bound, placement, time, cycles), ops.done,
             unit_j(bound, placement, ops, arrivals(mover, movement.crossings, i), accounting),
         )
         for i, (placement, time, ops) in enumerate(zip(bound.plan.placements, spent, done, strict=True))
@@ -82,7 +121,6 @@ def estimate(bound: Bound, accounting: Accounting) -> Estimate:
     memory_j = memories_j(arch, movement.counts, accounting)
     words = {memory.name: memory_words(movement.counts, memory.name, False) for memory in arch.memories}
     moved = sum(memory_words(movement.counts, arch.outermost.name, True))
-    cycles = latency * arch.clock_hz
     return Estimate(
         mapping=bound.mapping.name,
         cascade=bound.checked.cascade.name,
@@ -93,7 +131,7 @@ def estimate(bound: Bound, accounting: Accounting) -> Estimate:
         latency_s=latency,
         energy_j=sum(memory_j.values()) + sum(einsum.energy_j for einsum in einsums),
         dram_bytes=moved * (arch.word_bits / 8),
-        utilization=_utilization(bound, spent, cycles),
+        utilization={u.name: sum((e.utilization for e in einsums if e.unit == u.name), 0.0) for u in arch.units},
         bound=_limits(bound, spent, phases),
         words=words,
         operations=_totals(einsums),
@@ -113,12 +151,10 @@ def _phase(bound: Bound, counts: tuple[Count, ...], number: int, cycles: Any) ->
     return PhaseCost(cycles, moved, largest([cycles / bound.arch.clock_hz, moved / outermost.bandwidth_bytes_s]))
 
 
-def _utilization(bound: Bound, spent: tuple[Time, ...], cycles: Any) -> dict[str, Any]:
-    """Operation slots used over slots there are, for each unit."""
-    used: dict[str, Any] = {unit.name: 0 for unit in bound.arch.units}
-    for placement, time in zip(bound.plan.placements, spent, strict=True):
-        used[placement.unit] = used[placement.unit] + np.asarray(time.used, np.float64)
-    return {unit.name: used[unit.name] / (unit.elements * cycles) for unit in bound.arch.units}
+def _share(bound: Bound, placement: Placement, time: Time, cycles: Any) -> Any:
+    """Operation slots used by an Einsum over slots there are on its unit."""
+    unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
+    return np.asarray(time.used, np.float64)[()] / (unit.elements * cycles)
 
 
 def _limits(bound: Bound, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> Any:

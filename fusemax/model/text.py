@@ -132,12 +132,14 @@ def estimate_text(estimate: Estimate, width: int | None = None) -> str:
 def estimate_tables(estimate: Estimate) -> Iterator[Table]:
     """One estimate as tables; of a grid of points, the first."""
     sizes = ", ".join(f"{rank}={one(size):.0f}" for rank, size in estimate.shapes.items())
+    points = np.size(estimate.latency_s)
     below = (
         f"latency {readable_seconds(one(estimate.latency_s))}, {readable_number(round(one(estimate.cycles)))} cycles, "
         f"limited by {np.ravel(np.asarray(estimate.bound))[0]}",
         f"energy {one(estimate.energy_j):.5g} J (accounting: {estimate.accounting})",
         f"DRAM traffic {readable_bytes(one(estimate.dram_bytes))}",
         f"sizes {sizes}",
+        *([f"the first of {points} points; `to_pandas()` has all"] if points > 1 else []),
     )
     yield Table(f"{estimate.mapping}: {estimate.cascade} on {estimate.arch}", below=below)
     units = tuple(
@@ -177,12 +179,13 @@ def _einsums(estimate: Estimate) -> Table:
     rows = tuple(
         (
             e.einsum, e.unit, readable_number(one(e.slot_cycles)), readable_number(one(e.edge_cycles)),
+            percent(one(e.utilization)),
             ", ".join(f"{readable_number(one(n))} {kind}" for kind, n in e.operations.items()), _joules(one(e.energy_j)),
         )
         for e in estimate.einsums
     )  # fmt: skip
-    headers = ("Einsum", "unit", "operations take", "edges take", "operations", "energy")
-    return Table("Einsums, cycles over the run", headers, rows, right=(2, 3, 5))
+    headers = ("Einsum", "unit", "operations take", "edges take", "uses", "operations", "energy")
+    return Table("Einsums, cycles over the run", headers, rows, right=(2, 3, 4, 6))
 
 
 def _traffic(estimate: Estimate) -> Iterator[tuple[str, ...]]:

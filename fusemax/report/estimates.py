@@ -81,6 +81,7 @@ class EvaluationReport:
                     "unit": einsum.unit,
                     "slot_cycles": one(einsum.slot_cycles),
                     "edge_cycles": one(einsum.edge_cycles),
+                    "utilization": one(einsum.utilization),
                     "operations": {kind: number(count) for kind, count in einsum.operations.items()},
                     "energy_j": one(einsum.energy_j),
                 }
