@@ -51,7 +51,7 @@ def times(
         mine = [crossing for crossing in crossings if crossing.placement == number]
         space = points(placement.einsum.variables, placement.einsum.constraints, checked.ranks)
         busy = slots * steps(mover, placement, sizes)
-        found.append(Time(busy, _edge_cycles(unit, placement, mine, problems), slots * number_of(space, sizes)))
+        found.append(Time(busy, edge_cycles(unit, placement, mine, problems), slots * number_of(space, sizes)))
     if problems:
         raise FusemaxError(problems)
     return tuple(found)
@@ -72,7 +72,7 @@ def _slots(checked: Checked, placement: Placement, unit: Unit, problems: list[Pr
     return min(total, 1) if placement.chained else total
 
 
-def _edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], problems: list[Problem]) -> Any:
+def edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], problems: list[Problem]) -> Any:
     """Cycles for the words over the edges; what varies along no single entering edge takes the best split."""
     lengths = dict(unit.axes)
     rates = {edge: lengths[axis] for edge, axis in unit.edges}

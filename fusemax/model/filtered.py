@@ -30,12 +30,14 @@ def number_of(points: Points, sizes: Mapping[str, Any]) -> Any:
     return found * _each(known, points.filtered.number)
 
 
-def steps(mover: Mover, placement: Placement, sizes: Mapping[str, Any]) -> Any:
+def steps(mover: Mover, placement: Placement, sizes: Mapping[str, Any], at: Mapping[str, int] | None = None) -> Any:
     """The time steps of a placement: the iterations of its loops in which at least one point is within the filters.
 
+    `at` has coordinates of loops that are not run over.
     Exact if at each step no two filters meet different values of the variables that are spread over the axes.
     """
-    loops = mover.sequence(placement)
+    fixed = at or {}
+    loops = [loop for loop in mover.sequence(placement) if loop not in fixed]
     constraints = placement.einsum.constraints
     if not constraints:
         return mover.product(loops)
@@ -46,11 +48,11 @@ def steps(mover: Mover, placement: Placement, sizes: Mapping[str, Any]) -> Any:
     known.update({part: mover.extents[part] for part in sorted(parts)})
     mine = tuple(loop for loop in loops if loop in parts)
 
-    def count(at: Mapping[str, int]) -> int:
-        numbers = {shape: at[f"size {shape}"] for shape in shapes}
-        split = [_split(c, mover.splits, numbers, at) for c in constraints]
-        within = tuple(c for constraint in split for c in _reached(constraint, mine, at))
-        return Points((), mine, within).number({rank_of(loop): at[loop] for loop in mine})
+    def count(here: Mapping[str, int]) -> int:
+        numbers = {shape: here[f"size {shape}"] for shape in shapes}
+        split = [_split(c, mover.splits, numbers, here, fixed) for c in constraints]
+        within = tuple(c for constraint in split for c in _reached(constraint, mine, here))
+        return Points((), mine, within).number({rank_of(loop): here[loop] for loop in mine})
 
     return mover.product([loop for loop in loops if loop not in parts]) * _each(known, count)
 
@@ -64,8 +66,9 @@ def _each(known: Mapping[str, Any], count: Any) -> Any:
 
 
 def _split(
-    constraint: Constraint, splits: Mapping[str, tuple[str, ...]], shapes: Mapping[str, int], extents: Mapping[str, int]
-) -> Constraint:
+    constraint: Constraint, splits: Mapping[str, tuple[str, ...]], shapes: Mapping[str, int], extents: Mapping[str, int],
+    fixed: Mapping[str, int],
+) -> Constraint:  # fmt: skip
     """A filter over the parts of split variables, with numbers for shapes."""
     terms: list[tuple[Affine, int]] = [(constant(0), 1)]
     for term in constraint.form.terms:
@@ -76,7 +79,7 @@ def _split(
             terms.append((constant(factor), 1))
             continue
         for part in reversed(splits.get(term.variable, (term.variable,))):
-            terms.append((Affine((Term(factor, (), part),)), 1))
+            terms.append((constant(factor * fixed[part]) if part in fixed else Affine((Term(factor, (), part),)), 1))
             factor *= extents[part]
     return Constraint(total(*terms), constraint.relation)
 

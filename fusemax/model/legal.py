@@ -6,29 +6,32 @@ run out, the other cannot have it; the pass analysis says what would have to be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from fusemax.analysis.groups import rank_groups, views
 from fusemax.analysis.passes import GroupPasses, group_passes
-from fusemax.errors import Problem, did_you_mean, listed
+from fusemax.errors import Problem, did_you_mean, in_order, listed
 from fusemax.ir.arch import Arch
-from fusemax.ir.checked import Checked, When
-from fusemax.ir.expr import rank_of
+from fusemax.ir.checked import Checked, Use, When
+from fusemax.ir.expr import rank_of, variable_of
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.model.plan import LoopRef, Placement, Plan, is_view, parts_of
+from fusemax.model.order import order_problems
+from fusemax.model.plan import HoldRef, LoopRef, Placement, Plan, is_view, parts_of
+from fusemax.model.structure import structure_problems
 
 Splits = Mapping[str, tuple[str, ...]]
 
 
 def problems_of(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan, splits: Splits) -> list[Problem]:
-    """All problems of a plan that no size can mend."""
-    return [
-        *_placed_once(checked, mapping, plan),
-        *(p for placement in plan.placements for p in _covered(checked, arch, placement, splits)),
-        *_levels(arch, plan),
-        *_fused(checked, plan, splits),
-        *_run_once(plan, splits),
-    ]
+    """All problems of a plan that no size can mend; where the tree is none, no more than that and what is placed."""
+    of_tree = [*structure_problems(checked, mapping, splits)]
+    problems = [*of_tree, *_placed_once(checked, mapping, plan), *_holds(checked, arch, plan), *shares_of(plan)]
+    if not of_tree:
+        problems += [p for placement in plan.placements for p in _covered(arch, placement, splits)]
+        problems += [*order_problems(checked, plan, splits), *_fused(checked, plan, splits), *_run_once(plan, splits)]
+    return list(in_order(problems))
 
 
 def _placed_once(checked: Checked, mapping: MappingFile, plan: Plan) -> Iterator[Problem]:
@@ -50,18 +53,11 @@ def _placed_once(checked: Checked, mapping: MappingFile, plan: Plan) -> Iterator
         yield Problem(message, None, "give each Einsum a line in an `on` block")
 
 
-def _covered(checked: Checked, arch: Arch, placement: Placement, splits: Splits) -> Iterator[Problem]:
+def _covered(arch: Arch, placement: Placement, splits: Splits) -> Iterator[Problem]:
     """Every variable of the iteration space is a loop around, an axis, or a loop inside; exactly once."""
     mine = parts_of(placement.einsum.variables, splits)
-    known = {v for einsum in checked.einsums for v in parts_of(einsum.variables, splits)}
     axes = [variable for _, variable in placement.axes]
     around = [loop.variable for loop in placement.loops]
-    for variable in (*around, *axes, *placement.over):
-        if variable not in known:
-            hint = did_you_mean(variable, known) or f"variables are {listed(sorted(known), 20)}"
-            yield Problem(
-                f"'{variable}' is no variable of '{checked.cascade.name}' or of a split", placement.span, hint
-            )
     for variable in mine:
         times = around.count(variable) + axes.count(variable) + placement.over.count(variable)
         if times == 0:
@@ -72,7 +68,7 @@ def _covered(checked: Checked, arch: Arch, placement: Placement, splits: Splits)
         elif times > 1:
             yield Problem(f"'{placement.name}' runs over '{variable}' {times} times", placement.span, "keep one")
     for variable in placement.over:
-        if variable in known and variable not in mine:
+        if variable not in mine:
             hint = f"it has {listed(mine)}" if mine else "it has none"
             yield Problem(f"'{placement.name}' has no variable '{variable}'", placement.span, hint)
     unit = next(unit for unit in arch.units if unit.name == placement.unit)
@@ -82,56 +78,126 @@ def _covered(checked: Checked, arch: Arch, placement: Placement, splits: Splits)
             yield Problem(f"'{unit.name}' has no axis '{axis}'", placement.span, hint)
 
 
-def _levels(arch: Arch, plan: Plan) -> Iterator[Problem]:
-    """Tensors are held in memories that there are."""
+# --------------------------------------------------------------------------------------------------------------- holds
+
+
+def _holds(checked: Checked, arch: Arch, plan: Plan) -> Iterator[Problem]:
+    """Tensors are held in memories that there are, for somebody, and further in than around it."""
     names = [memory.name for memory in arch.memories]
     for hold in plan.holds:
         if hold.level not in names:
             hint = did_you_mean(hold.level, names) or f"its memories are {listed(names)}"
             yield Problem(f"'{arch.name}' has no memory '{hold.level}'", hold.span, hint)
+        used = _used(plan, hold)
+        if hold.tensor not in used:
+            message = f"'{hold.tensor}' is held in '{hold.level}', but nothing in this body reads or writes it"
+            yield Problem(message, hold.span, _instead(checked, hold, used))
+    for placement in plan.placements:
+        for i, hold in enumerate(placement.holds):
+            for outer in (o for o in placement.holds[:i] if o.tensor == hold.tensor):
+                yield from _nested(outer, hold, names)
+
+
+def _used(plan: Plan, hold: HoldRef) -> set[str]:
+    """What the Einsums in the body of a hold read and write."""
+    inside = (p for p in plan.placements if any(other.order == hold.order for other in p.holds))
+    return {name for p in inside for name in (p.name, *(use.tensor for use in p.einsum.reads))}
+
+
+def _instead(checked: Checked, hold: HoldRef, used: set[str]) -> str:
+    """What could be held: a part of the tensor under another name, or anything that is used."""
+    parts = [e.name for e in checked.einsums if is_view(e) and e.reads[0].tensor == hold.tensor and e.name in used]
+    if parts:
+        return f"what is read of it is {listed(parts)}: hold that"
+    return f"used here are {listed(sorted(used), 20)}" if used else "place an Einsum in this body"
+
+
+def _nested(outer: HoldRef, inner: HoldRef, names: Sequence[str]) -> Iterator[Problem]:
+    """A hold inside of another of the same tensor is in a memory further in."""
+    if outer.level == inner.level:
+        yield Problem(f"'{inner.tensor}' is held in '{inner.level}' twice", inner.span, "keep one")
+    elif inner.level in names and outer.level in names and names.index(inner.level) < names.index(outer.level):
+        message = (
+            f"'{inner.tensor}' is held in '{inner.level}' inside of a hold in '{outer.level}', which is further in"
+        )
+        yield Problem(message, inner.span, "swap the two")
+
+
+def shares_of(plan: Plan) -> Iterator[Problem]:
+    """Shares that spill are between none and all; where a parameter says them, they are numbers and not the tree's."""
+    for hold in plan.holds:
+        share = np.atleast_1d(np.asarray(hold.spill))
+        wrong = ~((share >= 0) & (share <= 1))
+        if wrong.any():
+            message = f"'{hold.tensor}' spills a share of {share[wrong][0]:g}"
+            yield Problem(message, hold.span, "give a share from 0, nothing, to 1, all of it")
 
 
 # ----------------------------------------------------------------------------------------------------- shared loops
 
 
-def _shared(a: Placement, b: Placement) -> tuple[LoopRef, ...]:
-    """The loops around both."""
-    shared = []
-    for mine, other in zip(a.loops, b.loops, strict=False):
-        if mine != other:
-            break
-        shared.append(mine)
-    return tuple(shared)
-
-
 def _fused(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
-    """Loops over a rank that hold Einsums of different passes over it; then readers inside of a loop of what only its
-    end completes."""
-    whole = {part: variable for variable, parts in splits.items() for part in parts}
-    einsums = views(checked)
-    groups = rank_groups(checked, einsums)
-    number = {id(einsum): i for i, einsum in enumerate(checked.einsums)}
-    told: set[str] = set()
+    """Readers inside of a loop of what only its end completes, explained by the passes of what the loop fuses."""
     for loop in dict.fromkeys(loop for placement in plan.placements for loop in placement.loops):
-        inside = [
-            p for p in plan.placements if loop in p.loops and loop.variable in parts_of(p.einsum.variables, splits)
-        ]
-        rank = rank_of(whole.get(loop.variable, loop.variable))
-        for group in (g for g in groups if rank == g.name or rank in g.parts):
-            found = group_passes(checked, einsums, group)
-            by_pass: dict[int, list[Placement]] = {}
-            for placement in inside:
-                if number[id(placement.einsum)] in found.placed:
-                    by_pass.setdefault(found.placed[number[id(placement.einsum)]], []).append(placement)
-            if len(by_pass) > 1:
-                told.update(p.name for members in by_pass.values() for p in members)
-                yield _across(found, loop, by_pass)
-                break
-    for placement in plan.placements:
-        yield from _incomplete(plan, placement, splits, told)
+        inside = [p for p in plan.placements if loop in p.loops]
+        members = [p for p in inside if loop.variable in parts_of(p.einsum.variables, splits)]
+        needs = _needed_from_the_end(checked, plan, loop, members, splits)
+        early = [placement for placement in members if placement.name in needs]
+        if early:
+            across = _across(checked, loop, members, splits)
+            yield from [across] if across else (_incomplete(reader, needs[reader.name], loop) for reader in early)
 
 
-def _across(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[Placement]]) -> Problem:
+def _needed_from_the_end(
+    checked: Checked, plan: Plan, loop: LoopRef, members: Sequence[Placement], splits: Splits
+) -> dict[str, str]:
+    """The Einsums that can only run when a loop has ended, each with what they need that it completes."""
+    names = {placement.name for placement in members}
+    completed = {p.name for p in members if loop.variable in parts_of(p.einsum.reduced, splits)}
+    needs: dict[str, str] = {}
+
+    def source(use: Use) -> str | None:
+        rank = checked.tensors[use.tensor].iterative_rank
+        if use.when is When.FINAL and use.tensor in names and rank is not None:
+            return use.tensor if loop.variable in parts_of([variable_of(rank)], splits) else None
+        if use.when in (When.OLD, When.INITIAL):
+            return None
+        return use.tensor if use.tensor in completed else needs.get(use.tensor)
+
+    for _ in plan.placements:
+        before = len(needs)
+        for placement in plan.placements:
+            found = next((name for use in placement.einsum.reads if (name := source(use))), None)
+            if found is not None:
+                needs.setdefault(placement.name, found)
+        if len(needs) == before:
+            break
+    return needs
+
+
+def _incomplete(reader: Placement, completed: str, loop: LoopRef) -> Problem:
+    message = f"'{reader.name}' needs '{completed}' inside of the loop over '{loop.variable}', which completes it"
+    return Problem(message, reader.span, f"give '{reader.name}' a loop of its own, after that of '{completed}'")
+
+
+def _across(checked: Checked, loop: LoopRef, members: Sequence[Placement], splits: Splits) -> Problem | None:
+    """The explanation by passes, if they are what separates the members of a loop."""
+    whole = {part: variable for variable, parts in splits.items() for part in parts}
+    rank = rank_of(whole.get(loop.variable, loop.variable))
+    number = {id(einsum): i for i, einsum in enumerate(checked.einsums)}
+    einsums = views(checked)
+    for group in (g for g in rank_groups(checked, einsums) if rank == g.name or rank in g.parts):
+        found = group_passes(checked, einsums, group)
+        by_pass: dict[int, list[Placement]] = {}
+        for placement in members:
+            if number[id(placement.einsum)] in found.placed:
+                by_pass.setdefault(found.placed[number[id(placement.einsum)]], []).append(placement)
+        if len(by_pass) > 1:
+            return _explained(found, loop, by_pass)
+    return None
+
+
+def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[Placement]]) -> Problem:
     first, last = min(by_pass), max(by_pass)
     reasons = [
         f"pass {x.after} completes {x.completes}"
@@ -147,23 +213,6 @@ def _across(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[Placem
     )
     later = min((n for n in by_pass if n > first), default=last)
     return Problem(message, by_pass[later][0].span, "give each pass a loop of its own, one after the other")
-
-
-def _incomplete(plan: Plan, reader: Placement, splits: Splits, told: set[str]) -> Iterator[Problem]:
-    """A reduction is complete only after its loop: nobody inside of the loop may read it at every iteration."""
-    for use in reader.einsum.reads:
-        maker = next((p for p in plan.placements if p.name == use.tensor), None)
-        if maker is None or maker is reader or use.when is When.OLD or {maker.name, reader.name} <= told:
-            continue
-        kept = parts_of(maker.einsum.kept, splits)
-        for loop in _shared(maker, reader):
-            reduces = loop.variable in parts_of(maker.einsum.reduced, splits)
-            if reduces and loop.variable in parts_of(reader.einsum.variables, splits) and loop.variable not in kept:
-                message = f"'{reader.name}' reads '{use.tensor}' inside of the loop over '{loop.variable}', which completes it"
-                yield Problem(
-                    message, reader.span, f"give '{reader.name}' a loop of its own, after that of '{maker.name}'"
-                )
-                break
 
 
 def _run_once(plan: Plan, splits: Splits) -> Iterator[Problem]:

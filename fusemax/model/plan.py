@@ -91,10 +91,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A node of the composition: how the parts below share time. Leaves are placements, by number, and waits."""
+    """A node of the composition: how the parts below share time. Leaves are placements, by number, and waits.
+
+    `loops` are those of the node itself, outermost first.
+    """
 
     kind: Overlap | Block | None
     children: tuple[Step | int | Waiting, ...]
+    loops: tuple[LoopRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +188,8 @@ class Planner:
     def loop(self, node: For, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...]) -> Step:
         """A loop node; its variables are loops of their own, outermost first."""
         number = self.fresh()
-        inner = loops + tuple(LoopRef(variable, number) for variable in node.variables)
-        return Step(node.overlap, self.body(node.body, inner, holds, number))
+        mine = tuple(LoopRef(variable, number) for variable in node.variables)
+        return Step(node.overlap, self.body(node.body, loops + mine, holds, number), mine)
 
     def group(self, node: Group, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...], body: int) -> Step:
         """A stage, a phase, or what runs for the tile before."""

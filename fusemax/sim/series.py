@@ -1,0 +1,124 @@
+"""A series: tasks of one kind in the order of their loops, and what each of them waits for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from fusemax.model.plan import LoopRef
+from fusemax.sim.index import Nest
+
+if TYPE_CHECKING:
+    from fusemax.sim.machine import Segment, Server
+
+
+class Kind(Enum):
+    """What the tasks of a series do."""
+
+    EINSUM = "einsum"
+    LOAD = "load"
+    STORE = "store"
+    GATE = "gate"
+
+
+@dataclass(slots=True, eq=False)
+class Wait:
+    """Task n waits until task `index(n)` of another series is done, if there is one.
+
+    `together`: both run on one server, which ends one task before it begins the next, so that it is enough that the
+    other has begun. `early`: so many ticks before its result is there, for who needs its place and not its result.
+    `why` is what a person reads; without, it is what the other waited for.
+    """
+
+    series: Series
+    index: Callable[[int], int]
+    together: bool
+    why: str
+    early: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Series:
+    """Tasks 0 to `count - 1`, begun in this order, each `cost` ticks long; results are there `latency` ticks later.
+
+    `position` gives a task's place in the program, in the order in which it is written. `strides` has the tasks per
+    iteration of each loop. The rest is the state of a run: `next` is the task to begin next, `ready` when it may begin
+    if that is known, `done` when the results of the latest tasks are there, of which the first is task `oldest`.
+    """
+
+    name: str
+    kind: Kind
+    tensor: str
+    nest: Nest
+    count: int
+    cost: Callable[[int], int] | int
+    position: Callable[[int], int]
+    strides: dict[LoopRef, int]
+    latency: int = 0
+    size: float = 0
+    placement: int | None = None
+    strict: bool = False
+    periodic: bool = True
+    waits: list[Wait] = field(default_factory=list)
+    server: Server | None = None
+    segment: Segment | None = None
+    instance: Callable[[int], int] | None = None
+    per_instance: int = 0
+    drain: int = 0
+    watched: list[Series] = field(default_factory=list)
+    next: int = 0
+    ready: int | None = None
+    key: int = 0
+    why: str = ""
+    blocked: Wait | None = None
+    done: deque[int] = field(default_factory=deque)
+    oldest: int = 0
+    last: int = 0
+    waiting: list[tuple[int, Series]] = field(default_factory=list)
+    queue: int = 0
+
+    def refresh(self) -> None:
+        """Find out when the next task may begin."""
+        number = self.next
+        if number >= self.count:
+            self.ready = None
+            return
+        self.key = self.position(number)
+        ready = 0
+        why = ""
+        for wait in self.waits:
+            task = wait.index(number)
+            if task < 0:
+                continue
+            other = wait.series
+            if task >= other.next:
+                self.ready, self.blocked = None, wait
+                other.waiting.append((task, self))
+                return
+            if not wait.together:
+                at = task - other.oldest
+                if at >= 0 and other.done[at] - wait.early > ready:
+                    ready, why = other.done[at] - wait.early, wait.why or other.why
+        self.ready, self.why, self.blocked = ready, why, None
+        if self.server is not None:
+            self.server.wake(ready)
+
+    def begun(self, now: int, end: int) -> None:
+        """Count one more task, tell those that waited for it, and look at the next."""
+        done = self.done
+        while done and done[0] <= now:
+            done.popleft()
+            self.oldest += 1
+        done.append(end + self.latency)
+        self.last = end + self.latency
+        self.next += 1
+        if self.waiting:
+            told = [entry for entry in self.waiting if entry[0] < self.next]
+            if told:
+                self.waiting = [entry for entry in self.waiting if entry[0] >= self.next]
+                for _, series in told:
+                    series.refresh()
+        self.refresh()

@@ -1,0 +1,2 @@
+class Steady:
+    def __init__(self, machine, program): pass
