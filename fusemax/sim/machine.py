@@ -88,6 +88,10 @@ class Server:
         if segment is not None:
             segment.ended(series, end + series.drain, self.kernel)
         self.wake(end)
+        for level in series.levels:
+            if series.next % level.every:
+                break
+            level.iteration_began(self.kernel, series.next // level.every)
 
 
 @dataclass(slots=True, eq=False)

@@ -25,7 +25,9 @@ from fusemax.sim.order import Order, Part, order_of, sequence, terms_of
 from fusemax.sim.series import Series, Wait
 
 COPIES = 2
-"""Tiles of one tensor that a memory holds at once, and transfers ahead of their use, if there is room."""
+"""Tiles of one tensor that a memory holds at once, if there is room."""
+AHEAD = 8
+"""Tiles in flight on a unit that does not say how many registers it has."""
 SPARE = 2
 """Registers of an element that hold no tile in flight (the design's `4-simulator.md`)."""
 
@@ -201,17 +203,20 @@ class Program:
             kept -= 1
         return nest.loops[kept:]
 
+    def in_flight(self, placement: Placement) -> int:
+        """The tiles that a unit works on at once; so many transfers past the memories go ahead of their use."""
+        registers = next(unit for unit in self.arch.units if unit.name == placement.unit).registers
+        return AHEAD if registers is None or registers.entries is None else max(1, registers.entries - SPARE)
+
     def wait_for_tiles_in_flight(self, number: int) -> None:
         """The first Einsum of a block begins a tile when the registers have room for it."""
         mine = self.plan.placements[number]
         unit = next(unit for unit in self.arch.units if unit.name == mine.unit)
-        if unit.registers is None or unit.registers.entries is None:
-            return
-        limit = max(1, unit.registers.entries - SPARE)
         series = self.einsums[number]
         block = [n for n in self.numbers if (p := self.plan.placements[n]).unit == mine.unit and p.body == mine.body]
-        if number != block[0]:
+        if number != block[0] or unit.registers is None or unit.registers.entries is None:
             return
+        limit = self.in_flight(mine)
         for other in block[1:]:
             if self.einsums[other].nest == series.nest:
                 series.waits.append(Wait(self.einsums[other], lambda task: max(task - limit, NONE), True, "registers"))
@@ -527,16 +532,18 @@ class Program:
         begin = [(nest.digit(i), series.nest.digit(i).below) for i in range(len(nest.loops))]
         first = IndexMap(tuple(begin), 0).compiled(nest.count)
         below = prod(series.nest.extents[len(nest.extents) :])
+        ahead = self.in_flight(placement)
         if count.kind is Kind.WRITE:
             store = self.transfer(f"store {count.tensor}", sim.Kind.STORE, count.tensor, nest, words, position)
             self.wait(store, series, lambda task: first(task) + below - 1, count.tensor)
-            series.waits.append(Wait(store, lambda task: max(task // below - COPIES, NONE), False, f"{count.tensor} to leave"))
+            series.waits.append(Wait(store, lambda task: max(task // below - ahead, NONE), False, f"{count.tensor} to leave"))
             self.stores.setdefault(count.tensor, []).append(store)
             return
         load = self.transfer(f"load {count.tensor} for {series.name}", sim.Kind.LOAD, count.tensor, nest, words, position)
         why = f"{count.tensor} from {self.arch.outermost.name}"
         series.waits.append(Wait(load, lambda task: task // below, False, why))
-        load.waits.append(Wait(series, lambda task: first(task) - (COPIES - 1) * below - 1 if task >= COPIES else NONE, False, "its use"))
+        use_before = IndexMap(tuple(begin), (1 - ahead) * below - 1).compiled(nest.count)
+        load.waits.append(Wait(series, lambda task: max(use_before(task), NONE), False, "its use", series.latency))
         if count.kind is Kind.READ and count.tensor in self.makers:
             maker = self.makers[count.tensor]
             use = next((u for u in placement.einsum.reads if u.tensor == count.tensor), None)

@@ -13,6 +13,7 @@ from fusemax.sim.index import Nest
 
 if TYPE_CHECKING:
     from fusemax.sim.machine import Segment, Server
+    from fusemax.sim.steady import Level
 
 
 class Kind(Enum):
@@ -79,6 +80,7 @@ class Series:
     last: int = 0
     waiting: list[tuple[int, Series]] = field(default_factory=list)
     queue: int = 0
+    levels: list[Level] = field(default_factory=list)
 
     def refresh(self) -> None:
         """Find out when the next task may begin."""

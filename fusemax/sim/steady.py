@@ -1,2 +1,190 @@
+"""Steady state: when a machine is again in a state in which it was, but for the iteration of a loop, what lies between
+repeats until something at the end of the loop comes near; the clock and all counters jump there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fusemax.model.plan import LoopRef
+from fusemax.sim.kernel import Kernel
+from fusemax.sim.machine import LOOK, Machine, Sequencer, Server
+from fusemax.sim.series import Kind, Series
+
+FEWEST = 6
+"""A loop of fewer iterations is not worth looking at."""
+STRETCH = 8
+"""So many iterations are looked at, one after the other, beginning at every power of two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When a state was seen, at which iteration, and what all servers had counted."""
+
+    now: int
+    iteration: int
+    counters: tuple[tuple[int, int, dict[str, int]], ...]
+
+
+@dataclass(slots=True, eq=False)
+class Level:
+    """One loop: looked at whenever its first series has finished beginning an iteration."""
+
+    steady: Steady
+    loop: LoopRef
+    extent: int
+    first: Series
+    every: int
+    outer: int = -1
+    seen: dict[Any, Seen] = field(default_factory=dict)
+    looked: int = 0
+    wanted: bool = False
+
+    def iteration_began(self, kernel: Kernel, iteration: int) -> None:
+        """Look when everything at this time has happened, if this iteration is one to look at."""
+        at = iteration % self.extent
+        if at >= 2 and at - (1 << (at.bit_length() - 1)) < STRETCH and not self.wanted:
+            self.wanted = True
+            kernel.at(kernel.now, LOOK, self)
+
+    def fire(self, now: int) -> None:
+        """Look."""
+        self.wanted = False
+        self.steady.look(self, now)
+
+
 class Steady:
-    def __init__(self, machine, program): pass
+    """Watches a machine; `start` is the time before which it changes nothing."""
+
+    def __init__(self, machine: Machine, start: int = 0) -> None:
+        self.machine, self.kernel, self.start = machine, machine.kernel, start
+        self.segments = machine.sequencer.segments
+        self.jumped = 0
+        loops: dict[LoopRef, list[Series]] = {}
+        for series in machine.series:
+            for loop in series.strides:
+                loops.setdefault(loop, []).append(series)
+        for loop, members in loops.items():
+            first = next((s for s in members if s.kind is Kind.EINSUM), None)
+            if first is None or not all(series.periodic for series in members):
+                continue
+            extent = first.nest.extents[first.nest.loops.index(loop)]
+            if extent >= FEWEST:
+                first.levels.append(Level(self, loop, extent, first, first.strides[loop]))
+        for series in machine.series:
+            series.levels.sort(key=lambda level: level.every)
+
+    def look(self, level: Level, now: int) -> None:
+        """Compare with the states before, in the same run of the loop; jump if there is one like this."""
+        if now < self.start:
+            return
+        iteration = level.first.next // level.every
+        outer = (level.first.next - 1) // (level.every * level.extent)
+        if outer != level.outer:
+            level.outer, level.seen = outer, {}
+        inside = [(series, series.strides[level.loop]) for series in self.machine.series if level.loop in series.strides]
+        for series, stride in inside:
+            begin = outer * level.extent * stride
+            if not begin + stride <= series.next <= begin + (level.extent - 1) * stride:
+                return
+        apart = self.apart(level)
+        state = self.state(level, iteration, now, apart)
+        level.looked = now
+        before = level.seen.get(state)
+        counters = tuple((s.busy, s.begun, dict(s.stalls)) for s in self.machine.servers)
+        if before is None:
+            level.seen[state] = Seen(now, iteration, counters)
+            return
+        period = iteration - before.iteration
+        last = {id(s): (outer + 1) * level.extent * stride - stride for s, stride in inside}
+        room = min((last[id(s)] - s.next) // (period * stride) for s, stride in inside)
+        for series, stride in inside:
+            for task, reader in series.waiting:
+                if level.loop not in reader.strides:
+                    room = min(room, (task - series.next) // (period * stride))
+        for server in apart:
+            until = min((time for time in _times(server) if time > now), default=None)
+            if until is not None:
+                room = min(room, (until - now - 1) // (now - before.now))
+        if room > 0:
+            self.jump(level, room, period, now - before.now, before.counters, apart)
+            level.seen = {}
+
+    def apart(self, level: Level) -> list[Server]:
+        """Servers that have nothing to do with a loop: what they do takes its time while the loop goes round."""
+        inside = {id(s.server) for s in self.machine.series if level.loop in s.strides}
+        return [] if self.segments else [s for s in self.machine.servers if id(s) not in inside]
+
+    def state(self, level: Level, iteration: int, now: int, apart: Sequence[Server]) -> Any:
+        """All that decides about the future, relative to the time and to the iteration of the loop."""
+        series = tuple(
+            (s.next, s.ready is None)
+            if s.server in apart
+            else (
+                s.next - iteration * s.strides.get(level.loop, 0),
+                -1 if s.ready is None else max(s.ready - now, 0),
+                s.why if s.ready is not None else "",
+                tuple([time - now for time in s.done if time > now]),
+            )
+            for s in self.machine.series
+        )
+        idle = level.looked - now  # a server that has not worked since the last look waits for what is outside of the loop
+        servers = tuple(
+            None if s in apart else (max(s.free - now, idle), -1 if s.woken is None else s.woken - now)
+            for s in self.machine.servers
+        )
+        segments = tuple((s.left, max(s.latest - now, 0)) for s in self.segments if s.left)
+        turns = tuple(time for time, _, event in self.kernel.pending() if isinstance(event, Sequencer)) if self.segments else ()
+        return series, servers, segments, turns
+
+    def jump(
+        self, level: Level, times: int, period: int, ticks: int, before: Sequence[tuple[int, int, dict[str, int]]],
+        apart: Sequence[Server],
+    ) -> None:  # fmt: skip
+        """Let so many periods pass at once."""
+        now, later = self.kernel.now, times * ticks
+        self.kernel.jump(later, apart)
+        moved = {id(s): times * period * s.strides.get(level.loop, 0) for s in self.machine.series}
+        for series in self.machine.series:
+            tasks = moved[id(series)]
+            if series.server in apart:
+                continue
+            if tasks or (series.done and series.done[-1] > now):
+                series.last += later
+            for i in range(len(series.done)):
+                series.done[i] += later
+            series.next += tasks
+            series.oldest += tasks
+            series.waiting = [
+                (task + tasks if level.loop in reader.strides else task, reader) for task, reader in series.waiting
+            ]
+            if series.ready is not None:
+                series.ready += later
+            if tasks and series.next < series.count:
+                series.key = series.position(series.next)
+        for segment in self.segments:
+            segment.latest += later
+        for server, (busy, begun, stalls) in zip(self.machine.servers, before, strict=True):
+            if server in apart:
+                continue
+            if server.begun > begun or server.free > now:  # else it is idle all the time
+                server.free += later
+            self.jumped += times * (server.begun - begun)
+            server.busy += times * (server.busy - busy)
+            server.begun += times * (server.begun - begun)
+            if server.woken is not None:
+                server.woken += later
+            for why, waited in server.stalls.items():
+                server.stalls[why] = waited + times * (waited - stalls.get(why, 0))
+
+
+def _times(server: Server) -> Iterator[int]:
+    """When something happens at a server, as far as it is known."""
+    yield server.free
+    if server.woken is not None:
+        yield server.woken
+    for series in server.series:
+        yield from series.done
+        if series.ready is not None:
+            yield series.ready

@@ -95,7 +95,7 @@ def run(bound: Bound, latencies: bool = True, steady: bool = True) -> Trace:
     for phase in range(bound.plan.phases):
         program = Program(bound, movement, phase, latencies, None)
         machine = program.build()
-        watch = Steady(machine, program) if steady else None
+        watch = Steady(machine) if steady else None
         machine.start()
         total += machine.finish()
         machines.append((program, machine, watch))
@@ -115,5 +115,5 @@ def run(bound: Bound, latencies: bool = True, steady: bool = True) -> Trace:
         tuple(servers), sum(s.size * s.count for _, m, _ in machines for s in m.series if s.kind in (Kind.LOAD, Kind.STORE)),
         {k:v for p,_,_ in machines for k,v in p.reserved.items()},
         {s.name: s.queue for _, m, _ in machines for s in m.series if s.watched},
-        sum(s.count for _, m, _ in machines for s in m.series if s.kind in (Kind.EINSUM, Kind.LOAD, Kind.STORE)), sum(s.tasks for s in servers),
+        sum(s.count for _, m, _ in machines for s in m.series if s.kind in (Kind.EINSUM, Kind.LOAD, Kind.STORE)), sum(s.tasks for s in servers) - sum(w.jumped for _,_,w in machines if w),
     )
