@@ -19,18 +19,25 @@ from fusemax.ir.expr import rank_of, variable_of
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model.order import order_problems
 from fusemax.model.plan import HoldRef, LoopRef, Placement, Plan, is_view, parts_of
-from fusemax.model.structure import structure_problems
+from fusemax.model.storage import storage_problems
+from fusemax.model.structure import holds_of, structure_problems
 
 Splits = Mapping[str, tuple[str, ...]]
 
 
 def problems_of(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan, splits: Splits) -> list[Problem]:
-    """All problems of a plan that no size can mend; where the tree is none, no more than that and what is placed."""
-    of_tree = [*structure_problems(checked, mapping, splits)]
-    problems = [*of_tree, *_placed_once(checked, mapping, plan), *_holds(checked, arch, plan), *shares_of(plan)]
-    if not of_tree:
+    """All problems of a plan that no size can mend.
+
+    Where the tree is none, orders are not looked at, and what nothing keeps is told when all else is right.
+    """
+    problems = [*structure_problems(checked, mapping, splits)]
+    whole = not problems
+    problems += [*_placed_once(checked, mapping, plan), *_holds(checked, arch, mapping, plan), *shares_of(plan)]
+    if whole:
         problems += [p for placement in plan.placements for p in _covered(arch, placement, splits)]
         problems += [*order_problems(checked, plan, splits), *_fused(checked, plan, splits), *_run_once(plan, splits)]
+    if not problems:
+        problems += storage_problems(checked, plan, splits)
     return list(in_order(problems))
 
 
@@ -81,13 +88,14 @@ def _covered(arch: Arch, placement: Placement, splits: Splits) -> Iterator[Probl
 # --------------------------------------------------------------------------------------------------------------- holds
 
 
-def _holds(checked: Checked, arch: Arch, plan: Plan) -> Iterator[Problem]:
+def _holds(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan) -> Iterator[Problem]:
     """Tensors are held in memories that there are, for somebody, and further in than around it."""
     names = [memory.name for memory in arch.memories]
+    for line in holds_of(mapping.body):
+        if line.level not in names:
+            hint = did_you_mean(line.level, names) or f"its memories are {listed(names)}"
+            yield Problem(f"'{arch.name}' has no memory '{line.level}'", line.span, hint)
     for hold in plan.holds:
-        if hold.level not in names:
-            hint = did_you_mean(hold.level, names) or f"its memories are {listed(names)}"
-            yield Problem(f"'{arch.name}' has no memory '{hold.level}'", hold.span, hint)
         used = _used(plan, hold)
         if hold.tensor not in used:
             message = f"'{hold.tensor}' is held in '{hold.level}', but nothing in this body reads or writes it"
@@ -144,7 +152,7 @@ def _fused(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
         needs = _needed_from_the_end(checked, plan, loop, members, splits)
         early = [placement for placement in members if placement.name in needs]
         if early:
-            across = _across(checked, loop, members, splits)
+            across = _across(checked, loop, members, needs, splits)
             yield from [across] if across else (_incomplete(reader, needs[reader.name], loop) for reader in early)
 
 
@@ -180,24 +188,28 @@ def _incomplete(reader: Placement, completed: str, loop: LoopRef) -> Problem:
     return Problem(message, reader.span, f"give '{reader.name}' a loop of its own, after that of '{completed}'")
 
 
-def _across(checked: Checked, loop: LoopRef, members: Sequence[Placement], splits: Splits) -> Problem | None:
-    """The explanation by passes, if they are what separates the members of a loop."""
+def _across(
+    checked: Checked, loop: LoopRef, members: Sequence[Placement], needs: Mapping[str, str], splits: Splits
+) -> Problem | None:
+    """The explanation by passes, if they are what separates readers from what they need."""
     whole = {part: variable for variable, parts in splits.items() for part in parts}
     rank = rank_of(whole.get(loop.variable, loop.variable))
     number = {id(einsum): i for i, einsum in enumerate(checked.einsums)}
     einsums = views(checked)
     for group in (g for g in rank_groups(checked, einsums) if rank == g.name or rank in g.parts):
         found = group_passes(checked, einsums, group)
-        by_pass: dict[int, list[Placement]] = {}
-        for placement in members:
-            if number[id(placement.einsum)] in found.placed:
-                by_pass.setdefault(found.placed[number[id(placement.einsum)]], []).append(placement)
-        if len(by_pass) > 1:
-            return _explained(found, loop, by_pass)
+        of = {p.name: n for p in members if (n := found.placed.get(number[id(p.einsum)])) is not None}
+        first = min(of.values(), default=0)
+        early = [p for p in members if p.name in needs and of.get(p.name, 0) > of.get(needs[p.name], first)]
+        if early:
+            by_pass: dict[int, list[str]] = {}
+            for name, n in of.items():
+                by_pass.setdefault(n, []).append(name)
+            return _explained(found, loop, by_pass, min(early, key=lambda p: of[p.name]))
     return None
 
 
-def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[Placement]]) -> Problem:
+def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[str]], reader: Placement) -> Problem:
     first, last = min(by_pass), max(by_pass)
     reasons = [
         f"pass {x.after} completes {x.completes}"
@@ -206,13 +218,12 @@ def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[Pla
         for x in found.boundaries
         if first <= x.after < last
     ]
-    members = "; ".join(f"pass {n}: {', '.join(p.name for p in by_pass[n])}" for n in sorted(by_pass))
+    members = "; ".join(f"pass {n}: {', '.join(by_pass[n])}" for n in sorted(by_pass))
     message = (
         f"the loop over '{loop.variable}' fuses Einsums of different passes over {found.group.name} ({members}), "
         f"but {'; '.join(reasons)}"
     )
-    later = min((n for n in by_pass if n > first), default=last)
-    return Problem(message, by_pass[later][0].span, "give each pass a loop of its own, one after the other")
+    return Problem(message, reader.span, "give each pass a loop of its own, one after the other")
 
 
 def _run_once(plan: Plan, splits: Splits) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Whether what an Einsum reads has been made before it, and is still there, in the order of a mapping's tree.
+"""Whether what an Einsum reads has been made before it, in the order of a mapping's tree.
 
 Statements of a body run one after another. Right below each other in a body that overlaps (`pipeline`, or a `stage`),
 Einsums on different units run as far as dependences allow, so their order does not matter there.
@@ -13,7 +13,7 @@ from fusemax.errors import Problem, did_you_mean, listed
 from fusemax.ir.checked import Checked, Use, When
 from fusemax.ir.expr import variable_of
 from fusemax.ir.mapping import Block, Overlap
-from fusemax.model.plan import LoopRef, Placement, Plan, Step, Waiting, parts_of, rank_variables
+from fusemax.model.plan import LoopRef, Placement, Plan, Step, Waiting, parts_of
 
 Splits = Mapping[str, tuple[str, ...]]
 Path = tuple[tuple[Step, int], ...]
@@ -36,7 +36,7 @@ class _Meeting:
 
 
 def order_problems(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
-    """Readers before what they read, steps that are gone, tensors that nobody keeps, and waits for nothing."""
+    """Readers before what they read, steps that are gone, and waits for nothing."""
     paths = {leaf: path for leaf, path in _paths(plan.root, ()) if isinstance(leaf, int)}
     makers = {placement.name: number for number, placement in enumerate(plan.placements)}
     order = _Order(checked, plan, splits, paths)
@@ -91,7 +91,7 @@ class _Order:
 
     def dependence(self, maker: int, reader: int, use: Use) -> Iterator[Problem]:
         """One read of what another Einsum makes: the first problem that it has."""
-        for rule in (self.steps, self.made_first, self.kept):
+        for rule in (self.steps, self.made_first):
             problem = rule(maker, reader, use)
             if problem is not None:
                 yield problem
@@ -144,7 +144,7 @@ class _Order:
         different = self.plan.placements[maker].body != self.plan.placements[reader].body
         return different and meeting.in_order and read is None
 
-    # ---------------------------------------------------------------------------------------------- order and storage
+    # ---------------------------------------------------------------------------------------------------------- order
 
     def made_first(self, maker: int, reader: int, use: Use) -> Problem | None:
         """The maker runs before the reader, for the same tile."""
@@ -167,21 +167,6 @@ class _Order:
         return Problem(
             f"'{read.name}' stands before '{make.name}', which it reads", read.span, f"place '{make.name}' first"
         )
-
-    def kept(self, maker: int, reader: int, use: Use) -> Problem | None:
-        """What one loop makes whole for another is held around both, or passes between phases."""
-        make, read = self.plan.placements[maker], self.plan.placements[reader]
-        if make.phase != read.phase or {h.order for h in make.holds if h.tensor == use.tensor} & {
-            h.order for h in read.holds
-        }:
-            return None
-        common = shared(make, read)
-        depends = rank_variables(self.checked.tensors[use.tensor], self.splits)
-        loop = next((loop for loop in make.loops[len(common) :] if loop.variable in depends), None)
-        if loop is None:
-            return None
-        message = f"'{read.name}' reads the '{use.tensor}' of a whole loop over '{loop.variable}', which nothing keeps"
-        return Problem(message, read.span, f"put a `hold {use.tensor} in LEVEL` around both loops")
 
 
 # --------------------------------------------------------------------------------------------------------------- waits

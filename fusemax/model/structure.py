@@ -24,7 +24,7 @@ def structure_problems(checked: Checked, mapping: MappingFile, splits: Splits) -
     for node in unfolded(mapping.body):
         yield from _blocks(node, None)
     yield from _names(checked, mapping)
-    yield from _unless(mapping.body, mapping)
+    yield from _unless(mapping)
     yield from _Variables(checked, splits).problems(mapping.body, ())
 
 
@@ -36,6 +36,15 @@ def unfolded(nodes: Iterable[Node]) -> Iterator[Node]:
                 yield from unfolded(body)
         else:
             yield node
+
+
+def holds_of(nodes: Iterable[Node]) -> Iterator[Hold]:
+    """Every `hold` of a body, however deep, in all branches of its cases."""
+    for node in unfolded(nodes):
+        if isinstance(node, Hold):
+            yield node
+        elif isinstance(node, For | Group):
+            yield from holds_of(node.body)
 
 
 def _uncounted(mapping: MappingFile) -> Iterator[Problem]:
@@ -136,20 +145,18 @@ def _names(checked: Checked, mapping: MappingFile) -> Iterator[Problem]:
                 yield Problem(message, parameter.span, "give it another name")
 
 
-def _unless(nodes: Sequence[Node], mapping: MappingFile) -> Iterator[Problem]:
+def _unless(mapping: MappingFile) -> Iterator[Problem]:
     """What stands behind `unless` is a parameter that lists tensors."""
     known = {parameter.name: parameter for parameter in mapping.parameters}
-    for node in unfolded(nodes):
-        if isinstance(node, Hold) and node.unless is not None and node.unless not in known:
-            hint = did_you_mean(node.unless, known) or (
+    for hold in holds_of(mapping.body):
+        if hold.unless is not None and hold.unless not in known:
+            hint = did_you_mean(hold.unless, known) or (
                 f"its parameters are {listed(known)}" if known else "it has none"
             )
-            yield Problem(f"mapping '{mapping.name}' has no parameter '{node.unless}'", node.span, hint)
-        elif isinstance(node, Hold) and node.unless and not isinstance(known[node.unless].default, tuple):
-            message = f"`unless {node.unless}`, but that parameter is a number and lists no tensors"
-            yield Problem(message, node.span, "give it a default like `QK A`, or `()`")
-        if isinstance(node, For | Group):
-            yield from _unless(node.body, mapping)
+            yield Problem(f"mapping '{mapping.name}' has no parameter '{hold.unless}'", hold.span, hint)
+        elif hold.unless is not None and not isinstance(known[hold.unless].default, tuple):
+            message = f"`unless {hold.unless}`, but that parameter is a number and lists no tensors"
+            yield Problem(message, hold.span, "give it a default like `QK A`, or `()`")
 
 
 # ----------------------------------------------------------------------------------------------------------- variables

@@ -53,7 +53,8 @@ class Nest:
 
     def without(self, dropped: Iterable[LoopRef]) -> Nest:
         """The nest of the other loops."""
-        left = [(loop, extent) for loop, extent in zip(self.loops, self.extents, strict=True) if loop not in set(dropped)]
+        gone = set(dropped)
+        left = [(loop, extent) for loop, extent in zip(self.loops, self.extents, strict=True) if loop not in gone]
         return Nest(tuple(loop for loop, _ in left), tuple(extent for _, extent in left))
 
 

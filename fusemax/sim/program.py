@@ -89,9 +89,18 @@ class Program:
             for use in self.plan.placements[n].einsum.reads:
                 self.wait_for_operand(n, use)
         self.fill_after_stores()
+        self.forget_latencies()
         for unit in self.machine.units:
             unit.in_order = any(series.strict for series in unit.series)
         return self.machine
+
+    def forget_latencies(self) -> None:
+        """Results that nobody outside of their array waits for are there at once."""
+        waits = [wait for series in self.machine.series for wait in series.waits]
+        outside = {id(wait.series) for wait in waits if not wait.together and not wait.early}
+        for wait in waits:
+            if id(wait.series) not in outside:
+                wait.series.latency = wait.early = 0
 
     def _order(self) -> Order:
         phases = [c for c in self.plan.root.children if isinstance(c, Step) and c.kind is Block.PHASE]
@@ -525,6 +534,9 @@ class Program:
         placement, series = self.plan.placements[number], self.einsums[number]
         dropped = self.dropped(placement, series.nest, self.depends(placement, count.tensor))
         nest = series.nest.without(dropped)
+        hold = self.mover.holder(placement, count.tensor)
+        if hold is not None and hold.level != self.mover.outermost and nest.loops:  # a spilled share comes fiber by fiber
+            nest = nest.without(nest.loops[-1:])
         weights = self.order.weights[number]
         base = series.position(0)
         position = IndexMap(terms_of(nest, weights), base).compiled(nest.count)

@@ -16,6 +16,8 @@ FEWEST = 6
 """A loop of fewer iterations is not worth looking at."""
 STRETCH = 8
 """So many iterations are looked at, one after the other, beginning at every power of two."""
+SMALL, MOST_PATIENCE = 4, 6
+"""A small loop that did not settle is left alone for the next 1, 3, 7, ... at most 63 runs of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,25 @@ class Level:
     outer: int = -1
     seen: dict[Any, Seen] = field(default_factory=dict)
     looked: int = 0
+    failures: int = 0
+    wait: int = 0
     wanted: bool = False
 
     def iteration_began(self, kernel: Kernel, iteration: int) -> None:
         """Look when everything at this time has happened, if this iteration is one to look at."""
         at = iteration % self.extent
-        if at >= 2 and at - (1 << (at.bit_length() - 1)) < STRETCH and not self.wanted:
+        if not at and self.wait:
+            self.wait -= 1
+        if at >= 2 and not self.wait and at - (1 << (at.bit_length() - 1)) < STRETCH and not self.wanted:
             self.wanted = True
             kernel.at(kernel.now, LOOK, self)
+
+    def begin(self, outer: int) -> None:
+        """Forget the states of the run of the loop before; look less often at a loop that never settles."""
+        if self.seen and self.every < SMALL:
+            self.failures = min(self.failures + 1, MOST_PATIENCE)
+            self.wait = (1 << self.failures) - 1
+        self.outer, self.seen = outer, {}
 
     def fire(self, now: int) -> None:
         """Look."""
@@ -82,7 +95,7 @@ class Steady:
         iteration = level.first.next // level.every
         outer = (level.first.next - 1) // (level.every * level.extent)
         if outer != level.outer:
-            level.outer, level.seen = outer, {}
+            level.begin(outer)
         inside = [(series, series.strides[level.loop]) for series in self.machine.series if level.loop in series.strides]
         for series, stride in inside:
             begin = outer * level.extent * stride
@@ -109,7 +122,7 @@ class Steady:
                 room = min(room, (until - now - 1) // (now - before.now))
         if room > 0:
             self.jump(level, room, period, now - before.now, before.counters, apart)
-            level.seen = {}
+            level.seen, level.failures = {}, 0
 
     def apart(self, level: Level) -> list[Server]:
         """Servers that have nothing to do with a loop: what they do takes its time while the loop goes round."""

@@ -17,6 +17,9 @@ from fusemax.units import bits_of, bytes_of, quantity
 KINDS = ({"mac"} | {o.kind for o in OPERATORS.values()} | {r.kind for r in REDUCERS.values()}) - DONE_AS.keys()
 """The kinds of operations that a unit can have."""
 
+WIDEST = 2**20
+"""Bits of a word or an access; more is a slip of the pen."""
+
 
 def load_arch(name: str | Path) -> Arch:
     """Read an architecture file, or the shipped architecture of that name.
@@ -49,7 +52,7 @@ class _Reader(SchemaReader):
             self.value(keys, "name", text_value, ""),
             self.value(keys, "source", text_value, ""),
             self.value(keys, "clock", lambda text, what: quantity(text, "Hz", what), 1.0),
-            self.value(keys, "word", bits_of, 1),
+            self.value(keys, "word", _bits, 1),
             tuple(self.memory(name, inner) for name, inner in self.entries(keys.get("memories"), "memory")),
             tuple(self.unit(name, inner) for name, inner in self.entries(keys.get("units"), "unit")),
         )
@@ -66,7 +69,7 @@ class _Reader(SchemaReader):
             name,
             self.value(keys, "size", bytes_of, None),
             self.value(keys, "bandwidth", lambda text, what: quantity(text, "byte/s", what), None),
-            self.value(keys, "access", bits_of, 1),
+            self.value(keys, "access", _bits, 1),
             read_j,
             write_j,
             self.area(keys),
@@ -81,6 +84,9 @@ class _Reader(SchemaReader):
         edges = tuple(
             (edge, self.edge(edge, axis, dict(axes))) for edge, axis in self.entries(keys.get("edges"), "edge")
         )
+        if "edges" in keys and edges and all(edge == "south" for edge, _ in edges):
+            message = f"by no edge of unit '{name}' can operands enter"
+            self.refuse(message, keys["edges"].span, "add one: `edges: {north: columns, south: columns}`")
         entries = self.entries(keys.get("ops"), "operation")
         ops = tuple(self.operation(op, inner) for op, inner in entries)
         own = [op.name for op in ops if op.same_as is None]
@@ -145,3 +151,10 @@ class _Reader(SchemaReader):
 
 def _energy(text: str, what: str) -> float:
     return quantity(text, "J", what)
+
+
+def _bits(text: str, what: str) -> int:
+    bits = bits_of(text, what)
+    if bits > WIDEST:
+        raise FusemaxError(f"{what} '{text}' is more than {WIDEST:,} bit", "write it like `16 bit`")
+    return bits

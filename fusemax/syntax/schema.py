@@ -65,6 +65,9 @@ class SchemaReader:
     def integer(self, node: Node, what: str) -> int:
         """A positive integer."""
         text = node.value if isinstance(node, Scalar) else ""
+        if re.fullmatch(r"\d{16,}", text):
+            self.refuse(f"{what} has more than 15 digits", node.span, "write a number like 256")
+            return 1
         if not re.fullmatch(r"\d{1,15}", text) or not int(text):
             self.refuse(f"{what} is not a positive integer", node.span, "write a number like 256")
             return 1
@@ -72,5 +75,9 @@ class SchemaReader:
 
 
 def text_value(text: str, what: str) -> str:
-    """A value that is text."""
+    """A value that is text. Raises `FusemaxError` if there is none, or if it cannot be shown as it is."""
+    if not text.strip():
+        raise FusemaxError(f"{what} is empty", "write a text behind the colon")
+    if not text.replace("\n", " ").isprintable():
+        raise FusemaxError(f"{what} has characters that cannot be shown", "write it in visible characters")
     return text

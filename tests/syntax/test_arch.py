@@ -10,6 +10,8 @@ from fusemax import FusemaxError
 from fusemax.ir.arch import Memory, Operation, Registers, Unit
 from fusemax.resources import names
 from fusemax.syntax.arch import load_arch, parse_arch
+from tests.conftest import Golden
+from tests.refusals import rendered
 
 MACHINE = """\
 name: m
@@ -217,6 +219,62 @@ def test_texts_that_are_no_architecture(text: str, message: str) -> None:
     with pytest.raises(FusemaxError) as caught:
         parse_arch(text, "m.yaml")
     assert str(caught.value) == message
+
+
+def changed(text: str) -> str:
+    """The machine with some of its lines changed: what stands before `=>` to what stands behind."""
+    machine = MACHINE
+    for change in text.split("\n;\n"):
+        before, after = change.split(" => ") if " => " in change else change.split("\n=>\n")
+        assert before in machine
+        machine = machine.replace(before, after)
+    return machine
+
+
+def refusal(text: str) -> str:
+    """The message with which the changed machine is refused."""
+    with pytest.raises(FusemaxError) as caught:
+        parse_arch(changed(text), "m.yaml")
+    assert all(problem.span and problem.hint for problem in caught.value.problems)
+    return str(caught.value)
+
+
+def test_values_that_no_machine_has(golden: Golden) -> None:
+    """Each change is refused with exactly the message that the file has below it; several changes, with all of them."""
+    golden(rendered("arch", refusal), "refusals/arch.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 GiB/s => 0.001 GB/s",
+        "size: 4 KiB => size: 1 TiB",
+        "16 bit => 8 byte",
+        "{x: 4, y: 2} => {x: 1, y: 1}",
+        "{north: x} => {north: x, south: x}",
+        "name: m => name: 'm: with a colon, and ümlauts'",
+        "source: nowhere => source: |\n  two\n  lines",
+        "exp: {is: 6 mac} => exp: {is: 1 mac}",
+    ],
+)
+def test_values_that_a_machine_may_have(text: str) -> None:
+    """The nearest to what is refused is accepted."""
+    assert parse_arch(changed(text)) != parse_arch(MACHINE)
+
+
+def test_files_that_are_no_text(tmp_path: Path) -> None:
+    """Empty and binary files are refused as such."""
+    path = tmp_path / "m.yaml"
+    for content, said in (
+        (b"", f"{path}:1:1: an empty YAML file\n  \n  ^\nhint: write something into it"),
+        (b"# nothing\n", f"{path}:1:1: an empty YAML file\n  # nothing\n  ^\nhint: write something into it"),
+        (b"name\0\1\2", f"'{path}' is a binary file\nhint: name a text file"),
+        (MACHINE.encode("utf-16"), f"'{path}' is UTF-16 text\nhint: save the file as UTF-8"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(FusemaxError) as caught:
+            load_arch(str(path))
+        assert str(caught.value) == said
 
 
 def test_an_unknown_architecture() -> None:
