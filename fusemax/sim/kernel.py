@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import Protocol
 
@@ -49,13 +48,10 @@ class Kernel:
         """What is to come: how long from now, with which priority, and what; soonest first."""
         return [(time - self.now, priority, event) for time, priority, _, event in sorted(self._heap, key=_order)]
 
-    def jump(self, ticks: int, apart: Sequence[object] = ()) -> None:
-        """Move the clock and all that is to come but the events `apart`, which keep their times."""
+    def jump(self, ticks: int) -> None:
+        """Move the clock and all that is to come."""
         self.now += ticks
-        self._heap = [
-            (time if event in apart else time + ticks, priority, count, event)
-            for time, priority, count, event in self._heap
-        ]
+        self._heap = [(time + ticks, priority, count, event) for time, priority, count, event in self._heap]
         heapify(self._heap)
 
 

@@ -41,6 +41,13 @@ class Server:
             self.woken = time
             self.kernel.at(time, WORK, self)
 
+    def look_again(self) -> None:
+        """Find the time of the next task anew."""
+        self.woken = None
+        for series in self.series:
+            if series.ready is not None:
+                self.wake(series.ready)
+
     def fire(self, now: int) -> None:
         """Begin a task, or find out when to look again."""
         if self.woken != now:

@@ -534,8 +534,8 @@ class Program:
         placement, series = self.plan.placements[number], self.einsums[number]
         dropped = self.dropped(placement, series.nest, self.depends(placement, count.tensor))
         nest = series.nest.without(dropped)
-        hold = self.mover.holder(placement, count.tensor)
-        if hold is not None and hold.level != self.mover.outermost and nest.loops:  # a spilled share comes fiber by fiber
+        size = float(count.words) / nest.count * self.arch.word_bits / 8
+        if nest.loops and size * self.clock.byte < self.clock.cycle:  # less than a cycle's: a whole loop of them at once
             nest = nest.without(nest.loops[-1:])
         weights = self.order.weights[number]
         base = series.position(0)

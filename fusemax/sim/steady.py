@@ -101,7 +101,8 @@ class Steady:
             begin = outer * level.extent * stride
             if not begin + stride <= series.next <= begin + (level.extent - 1) * stride:
                 return
-        apart = self.apart(level)
+        inside_of = {id(series.server) for series, _ in inside}
+        apart = [] if self.segments else [s for s in self.machine.servers if id(s) not in inside_of]
         state = self.state(level, iteration, now, apart)
         level.looked = now
         before = level.seen.get(state)
@@ -116,37 +117,38 @@ class Steady:
             for task, reader in series.waiting:
                 if level.loop not in reader.strides:
                     room = min(room, (task - series.next) // (period * stride))
-        for server in apart:
-            until = min((time for time in _times(server) if time > now), default=None)
-            if until is not None:
-                room = min(room, (until - now - 1) // (now - before.now))
+        until = min((time for time in self.outside(level, apart) if time > now), default=None)
+        if until is not None:
+            room = min(room, (until - now - 1) // (now - before.now))
         if room > 0:
             self.jump(level, room, period, now - before.now, before.counters, apart)
             level.seen, level.failures = {}, 0
 
-    def apart(self, level: Level) -> list[Server]:
-        """Servers that have nothing to do with a loop: what they do takes its time while the loop goes round."""
-        inside = {id(s.server) for s in self.machine.series if level.loop in s.strides}
-        return [] if self.segments else [s for s in self.machine.servers if id(s) not in inside]
+    def outside(self, level: Level, apart: Sequence[Server]) -> Iterator[int]:
+        """The times at which something happens that has nothing to do with a loop, as far as they are known."""
+        for server in apart:
+            yield server.free
+        for series in self.machine.series:
+            if level.loop not in series.strides:
+                yield from series.done
+                if series.ready is not None:
+                    yield series.ready
 
     def state(self, level: Level, iteration: int, now: int, apart: Sequence[Server]) -> Any:
-        """All that decides about the future, relative to the time and to the iteration of the loop."""
+        """All that decides about the loop, relative to the time and to the iteration."""
         series = tuple(
-            (s.next, s.ready is None)
-            if s.server in apart
-            else (
-                s.next - iteration * s.strides.get(level.loop, 0),
+            (
+                s.next - iteration * s.strides[level.loop],
                 -1 if s.ready is None else max(s.ready - now, 0),
                 s.why if s.ready is not None else "",
                 tuple([time - now for time in s.done if time > now]),
             )
+            if level.loop in s.strides
+            else (s.next, s.ready is not None and s.ready <= now)
             for s in self.machine.series
         )
         idle = level.looked - now  # a server that has not worked since the last look waits for what is outside of the loop
-        servers = tuple(
-            None if s in apart else (max(s.free - now, idle), -1 if s.woken is None else s.woken - now)
-            for s in self.machine.servers
-        )
+        servers = tuple(None if s in apart else max(s.free - now, idle) for s in self.machine.servers)
         segments = tuple((s.left, max(s.latest - now, 0)) for s in self.segments if s.left)
         turns = tuple(time for time, _, event in self.kernel.pending() if isinstance(event, Sequencer)) if self.segments else ()
         return series, servers, segments, turns
@@ -157,14 +159,12 @@ class Steady:
     ) -> None:  # fmt: skip
         """Let so many periods pass at once."""
         now, later = self.kernel.now, times * ticks
-        self.kernel.jump(later, apart)
-        moved = {id(s): times * period * s.strides.get(level.loop, 0) for s in self.machine.series}
+        self.kernel.jump(later)
         for series in self.machine.series:
-            tasks = moved[id(series)]
-            if series.server in apart:
+            tasks = times * period * series.strides.get(level.loop, 0)
+            if not tasks:
                 continue
-            if tasks or (series.done and series.done[-1] > now):
-                series.last += later
+            series.last += later
             for i in range(len(series.done)):
                 series.done[i] += later
             series.next += tasks
@@ -174,30 +174,17 @@ class Steady:
             ]
             if series.ready is not None:
                 series.ready += later
-            if tasks and series.next < series.count:
+            if series.next < series.count:
                 series.key = series.position(series.next)
         for segment in self.segments:
             segment.latest += later
         for server, (busy, begun, stalls) in zip(self.machine.servers, before, strict=True):
-            if server in apart:
-                continue
-            if server.begun > begun or server.free > now:  # else it is idle all the time
+            if server not in apart and (server.begun > begun or server.free > now):  # else it is idle all the time
                 server.free += later
             self.jumped += times * (server.begun - begun)
             server.busy += times * (server.busy - busy)
             server.begun += times * (server.begun - begun)
-            if server.woken is not None:
-                server.woken += later
             for why, waited in server.stalls.items():
                 server.stalls[why] = waited + times * (waited - stalls.get(why, 0))
 
-
-def _times(server: Server) -> Iterator[int]:
-    """When something happens at a server, as far as it is known."""
-    yield server.free
-    if server.woken is not None:
-        yield server.woken
-    for series in server.series:
-        yield from series.done
-        if series.ready is not None:
-            yield series.ready
+            server.look_again()
