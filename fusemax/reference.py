@@ -80,10 +80,10 @@ def execute(
     if checked.incomplete:
         raise FusemaxError(checked.incomplete)
     with np.errstate(all="ignore"):
-        arrays = _arrays(checked, inputs)
+        arrays = arrays_of(checked, inputs)
         sizes = solve_shapes(checked, _sizes_of(checked, arrays, shapes or {}))
         _check_memory(checked, sizes)
-        run = _Run(checked, sizes, arrays)
+        run = Run(checked, sizes, arrays)
         run.run(checked.schedule, {})
     wanted = checked.tensors.values() if intermediates else checked.outputs
     return {tensor.name: run.arrays[tensor.name] for tensor in wanted}
@@ -101,7 +101,7 @@ def random_inputs(checked: Checked, sizes: Mapping[str, int], seed: int = 0) -> 
     return {tensor.name: generator.standard_normal(_extents(tensor, sizes)) for tensor in checked.inputs}
 
 
-def _arrays(checked: Checked, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
+def arrays_of(checked: Checked, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """The inputs as float64 arrays of the declared number of axes, none of them the caller's own."""
     known = [tensor.name for tensor in checked.inputs]
     problems: list[Problem] = []
@@ -183,7 +183,7 @@ def _extents(tensor: Tensor, sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(sizes[rank] + (axis == tensor.iterative) for axis, rank in enumerate(tensor.ranks))
 
 
-class _Space:
+class Space:
     """A box of an Einsum's iteration space: one axis a variable, kept ones first."""
 
     def __init__(self, einsum: CheckedEinsum, ranges: Ranges, sizes: Mapping[str, int]) -> None:
@@ -255,17 +255,17 @@ class _Space:
         """An array that is 1 long along the reduced variables, without these axes."""
         return array.reshape(array.shape[: len(self.einsum.kept)])
 
-    def halves(self, variables: Sequence[str]) -> tuple[_Space, ...]:
+    def halves(self, variables: Sequence[str]) -> tuple[Space, ...]:
         """The box cut along the longest of some variables; nothing if it need not or cannot be cut."""
         longest = max(variables, key=lambda v: self.shape[self.axis[v]], default=None)
         if longest is None or self.shape[self.axis[longest]] == 1 or math.prod(self.shape) <= MOST_POINTS:
             return ()
         low, high = self.ranges[longest]
         cuts = ((low, (low + high) // 2), ((low + high) // 2, high))
-        return tuple(_Space(self.einsum, {**self.ranges, longest: cut}, self.sizes) for cut in cuts)
+        return tuple(Space(self.einsum, {**self.ranges, longest: cut}, self.sizes) for cut in cuts)
 
 
-class _Run:
+class Run:
     """One execution: the sizes, the constants, and the arrays so far."""
 
     def __init__(self, checked: Checked, sizes: Mapping[str, int], arrays: dict[str, Array]) -> None:
@@ -286,16 +286,16 @@ class _Run:
                 case Loop(variable, body):
                     for step in range(self.sizes[rank_of(variable)]):
                         self.run(body, {**fixed, variable: (step, step + 1)})
-                case CheckedEinsum() if (along := _keeps_old(node)) and along not in fixed:
+                case CheckedEinsum() if (along := keeps_old(node)) and along not in fixed:
                     self.run((Loop(along, (node,)),), fixed)
                 case CheckedEinsum():
                     ranges = {v: fixed.get(v, (0, self.sizes[rank_of(v)])) for v in node.variables}
-                    space = _Space(node, ranges, self.sizes)
-                    if _keeps_old(node):
+                    space = Space(node, ranges, self.sizes)
+                    if keeps_old(node):
                         self.keep_old(space)
                     self.compute(space)
 
-    def keep_old(self, space: _Space) -> None:
+    def keep_old(self, space: Space) -> None:
         """Begin a step that leaves points out with the values of the step before."""
         tensor = self.checked.tensors[space.einsum.name]
         array = self.arrays[tensor.name]
@@ -306,7 +306,7 @@ class _Run:
         old = [places - (axis == tensor.iterative) for axis, places in enumerate(new)]
         array[np.ix_(*new)] = array[np.ix_(*old)]
 
-    def compute(self, space: _Space) -> None:
+    def compute(self, space: Space) -> None:
         """Compute an Einsum over a box, and write the values at the points that have one."""
         halves = space.halves(space.einsum.kept)
         for half in halves:
@@ -317,7 +317,7 @@ class _Run:
             at = space.written_places(array.shape)
             array[at] = values if written is True else np.where(written, values, array[at])
 
-    def reduced(self, space: _Space) -> tuple[Any, Any]:
+    def reduced(self, space: Space) -> tuple[Any, Any]:
         """The values over the kept variables, and where there are any."""
         for last in space.einsum.reductions[-1:]:
             parts = [self.reduced(half) for half in space.halves(last.variables)]
@@ -327,7 +327,7 @@ class _Run:
         values = self.contracted(space)
         return self.mapped_and_reduced(space) if values is None else (values, space.written())
 
-    def contracted(self, space: _Space) -> Any:
+    def contracted(self, space: Space) -> Any:
         """A sum of products by `np.einsum`; None if it is something else, or not finite (for a mask, 0 * inf is 0)."""
         factors = tuple(_factors(space.einsum.expr))
         if len(factors) == 1 or {reduction.reducer for reduction in space.einsum.reductions} != {"add"}:
@@ -346,7 +346,7 @@ class _Run:
         shape = [length if axis in ranging else 1 for axis, length in enumerate(space.shape[:kept])]
         return result.reshape(shape) if np.isfinite(result).all() else None
 
-    def mapped_and_reduced(self, space: _Space) -> tuple[Any, Any]:
+    def mapped_and_reduced(self, space: Space) -> tuple[Any, Any]:
         """Map over the whole box, then reduce."""
         values = np.broadcast_to(self.value(space.einsum.expr, self.names(space), space), space.shape)
         written = np.broadcast_to(True if space.mask is None else space.mask, space.shape)
@@ -358,11 +358,11 @@ class _Run:
             values = UFUNCS[reduction.reducer].reduce(values, axis=axes, keepdims=True).astype(np.float64)
         return space.without_reduced(values), space.written()
 
-    def names(self, space: _Space) -> dict[str, Any]:
+    def names(self, space: Space) -> dict[str, Any]:
         """What a bare name stands for in an Einsum: a rank variable, a parameter or a shape."""
         return {**self.constants, **space.at}
 
-    def value(self, expr: Expr, names: Mapping[str, Any], space: _Space | None = None) -> Any:
+    def value(self, expr: Expr, names: Mapping[str, Any], space: Space | None = None) -> Any:
         """The value of an expression, with all axes of the space where it reads a tensor or a rank variable."""
         match expr:
             case Number(value):
@@ -380,7 +380,7 @@ class _Run:
                 return np.asarray(FUNCTIONS[operator](*values), np.float64)
 
 
-def _keeps_old(einsum: CheckedEinsum) -> str | None:
+def keeps_old(einsum: CheckedEinsum) -> str | None:
     """The variable of a step that leaves points out, which keep the value of the step before."""
     indices = einsum.target.indices
     distinct = sum(len(index.variables) for index in indices) == len(einsum.kept)

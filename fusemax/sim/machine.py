@@ -81,7 +81,8 @@ class Server:
         cost = series.cost if isinstance(series.cost, int) else series.cost(number)
         idle = now - self.free
         if idle:
-            self.stalls[series.why] = self.stalls.get(series.why, 0) + idle
+            why = series.reason()
+            self.stalls[why] = self.stalls.get(why, 0) + idle
         end = now + cost
         if self.record is not None:
             self.record(series, number, self.free, now, end)
@@ -153,7 +154,7 @@ class Sequencer:
             if not left:
                 return
             segment = min(left, key=lambda s: s.gate.position(s.gate.next))
-            segment.gate.why = cause
+            segment.gate.note = cause
             if segment.open(now):
                 self.current = segment
                 return
@@ -193,8 +194,8 @@ class Machine:
         stuck = [s for s in self.series if s.next < s.count and s.kind is not Kind.GATE]
         first = min(stuck, key=lambda s: s.key)
         chain: list[Series] = [first]
-        while chain[-1].blocked is not None:
-            other = chain[-1].blocked.series
+        while chain[-1].ready is None and (binding := chain[-1].binding) is not None:
+            other = binding.series
             if other in chain:
                 chain = [*chain[chain.index(other) :], other]
                 break

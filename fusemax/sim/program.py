@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, prod
-from typing import Any
 
-from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.checked import Use, When
 from fusemax.ir.mapping import Block
 from fusemax.model.accesses import Count, Crossing, Kind, Movement, Mover
@@ -63,7 +61,9 @@ class Program:
         self.kernel = Kernel()
         self.machine = Machine(self.kernel)
         self.order = self._order()
-        self.used = {n: set(parts_of(self.plan.placements[n].einsum.variables, self.mover.splits)) for n in self.numbers}
+        self.used = {
+            n: set(parts_of(self.plan.placements[n].einsum.variables, self.mover.splits)) for n in self.numbers
+        }
         self.einsums: dict[int, Series] = {}
         self.makers: dict[str, int] = {self.plan.placements[n].name: n for n in self.numbers}
         self.fills: dict[int, Series] = {}
@@ -90,8 +90,8 @@ class Program:
                 self.wait_for_operand(n, use)
         self.fill_after_stores()
         self.forget_latencies()
-        for unit in self.machine.units:
-            unit.in_order = any(series.strict for series in unit.series)
+        for server in self.machine.units:
+            server.in_order = any(series.strict for series in server.series)
         return self.machine
 
     def forget_latencies(self) -> None:
@@ -138,7 +138,11 @@ class Program:
         """The iteration of a loop in which an Einsum runs that does not use it: the last if it reads what the loop
         completes, else the first (rule 5)."""
         placement = self.plan.placements[number]
-        inside = {p.name for n in self.numbers if loop in (p := self.plan.placements[n]).loops and loop.variable in self.used[n]}
+        inside = {
+            p.name
+            for n in self.numbers
+            if loop in (p := self.plan.placements[n]).loops and loop.variable in self.used[n]
+        }
         last = any(use.tensor in inside for use in placement.einsum.reads)
         return int(self.mover.extents[loop.variable]) - 1 if last else 0
 
@@ -238,7 +242,9 @@ class Program:
         hold = self.mover.holder(placement, use.tensor)
         if hold is not None and hold.order in self.fills:
             fill = self.fills[hold.order]
-            self.wait(series, fill, self.same(fill.nest, series.nest, {}), f"{use.tensor} from {self.arch.outermost.name}")
+            self.wait(
+                series, fill, self.same(fill.nest, series.nest, {}), f"{use.tensor} from {self.arch.outermost.name}"
+            )
         maker = self.makers.get(use.tensor)
         if maker is None or maker == number or use.when is When.INITIAL:
             return
@@ -426,6 +432,23 @@ class Program:
                 if user is not writer:
                     self.after(writer, user, nest.loops, copies, f"room for {hold.tensor}")
 
+    def tiles_of(self, series: Series) -> Iterator[tuple[str, str, float, Callable[[int], int]]]:
+        """The tiles that the tasks of a series use: memory, tensor, bytes, and the number of the tile."""
+        for memory in self.arch.memories[1:]:
+            sizes = self.sizes(memory.name)
+            for hold in self.plan.holds:
+                if hold.level == memory.name and hold.order in sizes and series in self.users(hold):
+                    tile = self.same(self.hold_nest(hold), series.nest, {})
+                    yield memory.name, hold.tensor, sizes[hold.order], tile
+
+    def words_per_lane(self, series: Series) -> float:
+        """The words of a tile of a tensor, over the elements of the unit that reads it."""
+        assert series.placement is not None
+        inside = set(self.names(series)) - {loop.variable for loop in series.nest.loops}
+        words = prod(int(self.mover.extents[v]) for v in inside)
+        units = {self.plan.placements[r.placement].unit for r in series.watched if r.placement is not None}
+        return words / min(unit.elements for unit in self.arch.units if unit.name in units)
+
     def share(self, holds: list[HoldRef]) -> None:
         """Holds that are never kept at once and have no room beside each other take turns."""
         for i, first in enumerate(holds):
@@ -489,21 +512,21 @@ class Program:
         again = (lambda tile: any(digit.of(tile) for digit in others)) if made else None
         position = self.first_use(nest, hold)
         return self.transfer(
-            f"load {hold.tensor}", sim.Kind.LOAD, hold.tensor, nest, words / (nest.count - first), position, again
+            f"load {hold.tensor}", sim.Kind.LOAD, hold.tensor, nest, words, nest.count - first, position, again
         )
 
     def transfer(
-        self, name: str, kind: sim.Kind, tensor: str, nest: Nest, words: float, position: Callable[[int], int],
-        only: Callable[[int], bool] | None = None,
+        self, name: str, kind: sim.Kind, tensor: str, nest: Nest, words: float, moving: int,
+        position: Callable[[int], int], only: Callable[[int], bool] | None = None,
     ) -> Series:  # fmt: skip
-        """Transfers of so many words each; `only` says which of them move anything."""
-        size = words * self.arch.word_bits / 8
-        ticks = round(Fraction(size) * self.clock.byte)
+        """Transfers of so many words in all; if not all of them move something, `only` says which do."""
+        total = words * self.arch.word_bits / 8
+        ticks = round(Fraction(total) / moving * self.clock.byte)
         cost = ticks if only is None else (lambda task: ticks if only(task) else 0)
         if kind is sim.Kind.STORE:  # what is wanted goes before what is done
             loads, after = position, self.order.size
             position = lambda task: loads(task) + after  # noqa: E731
-        series = Series(name, kind, tensor, nest, nest.count, cost, position, strides(nest), size=size)
+        series = Series(name, kind, tensor, nest, nest.count, cost, position, strides(nest), total=total)
         assert self.machine.channel is not None
         self.add(series, self.machine.channel)
         return series
@@ -512,7 +535,7 @@ class Program:
         """The transfers that bring the tiles of a hold out."""
         maker = self.einsums[self.makers[hold.tensor]]
         position = self.first_use(nest, hold)
-        series = self.transfer(f"store {hold.tensor}", sim.Kind.STORE, hold.tensor, nest, words / nest.count, position)
+        series = self.transfer(f"store {hold.tensor}", sim.Kind.STORE, hold.tensor, nest, words, nest.count, position)
         self.wait(series, maker, self.same(maker.nest, nest, {}), hold.tensor)
         self.stores.setdefault(hold.tensor, []).append(series)
         return series
@@ -535,23 +558,31 @@ class Program:
         dropped = self.dropped(placement, series.nest, self.depends(placement, count.tensor))
         nest = series.nest.without(dropped)
         size = float(count.words) / nest.count * self.arch.word_bits / 8
-        if nest.loops and size * self.clock.byte < self.clock.cycle:  # less than a cycle's: a whole loop of them at once
+        if (
+            nest.loops and size * self.clock.byte < self.clock.cycle
+        ):  # less than a cycle's: a whole loop of them at once
             nest = nest.without(nest.loops[-1:])
         weights = self.order.weights[number]
         base = series.position(0)
         position = IndexMap(terms_of(nest, weights), base).compiled(nest.count)
-        words = float(count.words) / nest.count
+        words = float(count.words)
         begin = [(nest.digit(i), series.nest.digit(i).below) for i in range(len(nest.loops))]
         first = IndexMap(tuple(begin), 0).compiled(nest.count)
         below = prod(series.nest.extents[len(nest.extents) :])
         ahead = self.in_flight(placement)
         if count.kind is Kind.WRITE:
-            store = self.transfer(f"store {count.tensor}", sim.Kind.STORE, count.tensor, nest, words, position)
+            store = self.transfer(
+                f"store {count.tensor}", sim.Kind.STORE, count.tensor, nest, words, nest.count, position
+            )
             self.wait(store, series, lambda task: first(task) + below - 1, count.tensor)
-            series.waits.append(Wait(store, lambda task: max(task // below - ahead, NONE), False, f"{count.tensor} to leave"))
+            series.waits.append(
+                Wait(store, lambda task: max(task // below - ahead, NONE), False, f"{count.tensor} to leave")
+            )
             self.stores.setdefault(count.tensor, []).append(store)
             return
-        load = self.transfer(f"load {count.tensor} for {series.name}", sim.Kind.LOAD, count.tensor, nest, words, position)
+        load = self.transfer(
+            f"load {count.tensor} for {series.name}", sim.Kind.LOAD, count.tensor, nest, words, nest.count, position
+        )
         why = f"{count.tensor} from {self.arch.outermost.name}"
         series.waits.append(Wait(load, lambda task: task // below, False, why))
         use_before = IndexMap(tuple(begin), (1 - ahead) * below - 1).compiled(nest.count)
@@ -602,4 +633,3 @@ def drain_of(placement: Placement, mover: Mover, lengths: Mapping[str, int]) -> 
     mine = set(parts_of(placement.einsum.variables, mover.splits))
     kept = set(parts_of(placement.einsum.kept, mover.splits))
     return max((lengths[axis] for axis, v in placement.axes if v in mine and v not in kept), default=0)
-

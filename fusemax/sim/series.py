@@ -31,7 +31,7 @@ class Wait:
 
     `together`: both run on one server, which ends one task before it begins the next, so that it is enough that the
     other has begun. `early`: so many ticks before its result is there, for who needs its place and not its result.
-    `why` is what a person reads; without, it is what the other waited for.
+    `why` is what a person reads; without, it is the other's `note`.
     """
 
     series: Series
@@ -45,9 +45,10 @@ class Wait:
 class Series:
     """Tasks 0 to `count - 1`, begun in this order, each `cost` ticks long; results are there `latency` ticks later.
 
-    `position` gives a task's place in the program, in the order in which it is written. `strides` has the tasks per
-    iteration of each loop. The rest is the state of a run: `next` is the task to begin next, `ready` when it may begin
-    if that is known, `done` when the results of the latest tasks are there, of which the first is task `oldest`.
+    `position` gives a task's place in the program, in the order in which it is written, `strides` the tasks per
+    iteration of each loop, `total` the bytes of all transfers. The rest is the state of a run: `next` is the task to
+    begin next, `ready` when it may begin if that is known, `binding` what it waits for longest, `done` when the results
+    of the latest tasks are there, of which the first is task `oldest`.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Series:
     position: Callable[[int], int]
     strides: dict[LoopRef, int]
     latency: int = 0
-    size: float = 0
+    total: float = 0.0
     placement: int | None = None
     strict: bool = False
     periodic: bool = True
@@ -73,8 +74,8 @@ class Series:
     next: int = 0
     ready: int | None = None
     key: int = 0
-    why: str = ""
-    blocked: Wait | None = None
+    note: str = ""
+    binding: Wait | None = None
     done: deque[int] = field(default_factory=deque)
     oldest: int = 0
     last: int = 0
@@ -90,23 +91,29 @@ class Series:
             return
         self.key = self.position(number)
         ready = 0
-        why = ""
+        binding = None
         for wait in self.waits:
             task = wait.index(number)
             if task < 0:
                 continue
             other = wait.series
             if task >= other.next:
-                self.ready, self.blocked = None, wait
+                self.ready, self.binding = None, wait
                 other.waiting.append((task, self))
                 return
             if not wait.together:
                 at = task - other.oldest
                 if at >= 0 and other.done[at] - wait.early > ready:
-                    ready, why = other.done[at] - wait.early, wait.why or other.why
-        self.ready, self.why, self.blocked = ready, why, None
+                    ready, binding = other.done[at] - wait.early, wait
+        self.ready, self.binding = ready, binding
         if self.server is not None:
             self.server.wake(ready)
+
+    def reason(self) -> str:
+        """For what the next task waited last."""
+        if self.binding is None:
+            return "nothing to do"
+        return self.binding.why or self.binding.series.note
 
     def begun(self, now: int, end: int) -> None:
         """Count one more task, tell those that waited for it, and look at the next."""

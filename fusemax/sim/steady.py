@@ -68,10 +68,10 @@ class Level:
 
 
 class Steady:
-    """Watches a machine; `start` is the time before which it changes nothing."""
+    """Watches a machine; it jumps over nothing between the times `begin` and `end`."""
 
-    def __init__(self, machine: Machine, start: int = 0) -> None:
-        self.machine, self.kernel, self.start = machine, machine.kernel, start
+    def __init__(self, machine: Machine, begin: int = 0, end: int = 0) -> None:
+        self.machine, self.kernel, self.begin, self.end = machine, machine.kernel, begin, end
         self.segments = machine.sequencer.segments
         self.jumped = 0
         loops: dict[LoopRef, list[Series]] = {}
@@ -90,13 +90,15 @@ class Steady:
 
     def look(self, level: Level, now: int) -> None:
         """Compare with the states before, in the same run of the loop; jump if there is one like this."""
-        if now < self.start:
+        if self.begin <= now < self.end:
             return
         iteration = level.first.next // level.every
         outer = (level.first.next - 1) // (level.every * level.extent)
         if outer != level.outer:
             level.begin(outer)
-        inside = [(series, series.strides[level.loop]) for series in self.machine.series if level.loop in series.strides]
+        inside = [
+            (series, series.strides[level.loop]) for series in self.machine.series if level.loop in series.strides
+        ]
         for series, stride in inside:
             begin = outer * level.extent * stride
             if not begin + stride <= series.next <= begin + (level.extent - 1) * stride:
@@ -118,6 +120,8 @@ class Steady:
                 if level.loop not in reader.strides:
                     room = min(room, (task - series.next) // (period * stride))
         until = min((time for time in self.outside(level, apart) if time > now), default=None)
+        if now < self.begin < self.end:
+            until = self.begin if until is None else min(until, self.begin)
         if until is not None:
             room = min(room, (until - now - 1) // (now - before.now))
         if room > 0:
@@ -140,17 +144,23 @@ class Steady:
             (
                 s.next - iteration * s.strides[level.loop],
                 -1 if s.ready is None else max(s.ready - now, 0),
-                s.why if s.ready is not None else "",
+                -1 if s.binding is None else id(s.binding),
                 tuple([time - now for time in s.done if time > now]),
             )
             if level.loop in s.strides
             else (s.next, s.ready is not None and s.ready <= now)
             for s in self.machine.series
         )
-        idle = level.looked - now  # a server that has not worked since the last look waits for what is outside of the loop
+        idle = (
+            level.looked - now
+        )  # a server that has not worked since the last look waits for what is outside of the loop
         servers = tuple(None if s in apart else max(s.free - now, idle) for s in self.machine.servers)
         segments = tuple((s.left, max(s.latest - now, 0)) for s in self.segments if s.left)
-        turns = tuple(time for time, _, event in self.kernel.pending() if isinstance(event, Sequencer)) if self.segments else ()
+        turns = (
+            tuple(time for time, _, event in self.kernel.pending() if isinstance(event, Sequencer))
+            if self.segments
+            else ()
+        )
         return series, servers, segments, turns
 
     def jump(
@@ -186,5 +196,4 @@ class Steady:
             server.begun += times * (server.begun - begun)
             for why, waited in server.stalls.items():
                 server.stalls[why] = waited + times * (waited - stalls.get(why, 0))
-
             server.look_again()

@@ -1,41 +1,41 @@
-"""A mapping as it runs: when every unit is busy, why it waits, what the memories hold, and how long it all takes."""
+"""What a simulation found: busy and stalled cycles, why, what the memories hold, and the tasks of a window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fusemax.errors import FusemaxError
-from fusemax.ir.arch import Arch
-from fusemax.ir.cascade import Cascade
-from fusemax.ir.checked import Checked
-from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.model.bind import Bound, bind
-from fusemax.sim.machine import Machine
-from fusemax.sim.program import Program
-from fusemax.sim.series import Kind, Series
-from fusemax.sim.steady import Steady
-from fusemax.validate import check
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One task: who ran what, from when to when, in cycles; why its server waited before it, and since when."""
+    """One task, in cycles: its server was free `since` then and waited for `why`, and ran it from `start` to `end`.
+
+    `after` is the task, by name and number, for which it waited last.
+    """
 
     server: str
-    task: str
+    name: str
     number: int
     coordinates: Mapping[str, int]
+    since: float
     start: float
     end: float
-    since: float
     why: str
+    after: tuple[str, int] | None
+
+    @property
+    def waited(self) -> float:
+        """Cycles for which its server stood still before it."""
+        return self.start - self.since
 
 
 @dataclass(frozen=True)
 class ServerTrace:
-    """One unit, or the channel to the outermost memory: cycles in which it works, and in which it waits, by reason."""
+    """A unit, or the channel to the outermost memory: cycles at work, and cycles of standing still by reason."""
 
     name: str
     busy: float
@@ -44,76 +44,153 @@ class ServerTrace:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """The outcome of a simulation; times are cycles of the clock.
+class SeriesTrace:
+    """All tasks of an Einsum, or of a transfer: how many, and, of a transfer, the bytes that they move."""
 
-    `slices` are the tasks of the window; `rooms` the most bytes held at once by memory; `queues` the most tiles of a
-    tensor that wait between two units; `simulated` of `tasks` were run one by one, the others follow from the period
-    of the schedule.
+    name: str
+    server: str
+    tasks: int
+    bytes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A tile that a memory holds in the window, from its first use to its last, in cycles."""
+
+    memory: str
+    tensor: str
+    bytes: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A mapping as it runs. Times are cycles of the clock.
+
+    `makespan` is the time at which all results are there, `closed_form` that of the cost model. `reserved` has the bytes
+    set aside for each tensor by memory, `queues` the longest queue of each tensor between two units in words a lane.
+    Of `tasks` tasks `simulated` were run one by one; the others follow exactly from the period of the schedule.
+    `slices` are the tasks of the window, and `held` the tiles then held; `outputs` arrays, if there were inputs.
+
+    >>> from fusemax import load_arch, load_cascade, load_mapping, simulate
+    >>> mapping = load_mapping("fusemax-binding")
+    >>> shapes = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 1024, "P": 1024}
+    >>> trace = simulate(load_cascade(mapping.cascade), load_arch(mapping.arch), mapping, shapes)
+    >>> f"{trace.makespan / trace.closed_form:.3f}", f"{trace.utilization['array1d']:.3f}"
+    ('1.008', '0.992')
     """
 
     mapping: str
     cascade: str
     arch: str
-    shapes: Mapping[str, Any]
+    shapes: Mapping[str, int]
     clock_hz: float
     makespan: float
     closed_form: float
     servers: tuple[ServerTrace, ...]
-    dram_bytes: float
-    rooms: Mapping[str, float]
-    queues: Mapping[str, int]
-    tasks: int
+    series: tuple[SeriesTrace, ...]
+    reserved: Mapping[str, Mapping[str, float]]
+    queues: Mapping[str, float]
     simulated: int
+    window: tuple[float, float]
     slices: tuple[Slice, ...] = field(repr=False, default=())
-    outputs: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    held: tuple[Held, ...] = field(repr=False, default=())
+    outputs: Mapping[str, NDArray[np.float64]] | None = field(repr=False, compare=False, default=None)
 
+    @property
+    def latency_s(self) -> float:
+        """The makespan in seconds."""
+        return self.makespan / self.clock_hz
 
-def simulate(
-    cascade: Cascade | Checked,
-    arch: Arch,
-    mapping: MappingFile,
-    shapes: Mapping[str, int],
-    *,
-    parameters: Mapping[str, Any] | None = None,
-    latencies: bool = True,
-    steady: bool = True,
-) -> Trace:
-    """Run a mapping tile by tile."""
-    checked = check(cascade) if isinstance(cascade, Cascade) else cascade
-    bound = bind(checked, arch, mapping, shapes, parameters or {})
-    return run(bound, latencies, steady)
+    @property
+    def tasks(self) -> int:
+        """All tasks of all units and of the channel."""
+        return sum(server.tasks for server in self.servers)
 
+    @property
+    def dram_bytes(self) -> float:
+        """Bytes that the channel moves."""
+        return sum(series.bytes for series in self.series)
 
-def run(bound: Bound, latencies: bool = True, steady: bool = True) -> Trace:
-    from fusemax.model.energy import Accounting
-    from fusemax.model.estimate import estimate
+    @property
+    def utilization(self) -> Mapping[str, float]:
+        """The share of the makespan in which each unit, or the channel, is at work."""
+        return {server.name: server.busy / self.makespan for server in self.servers}
 
-    movement = bound.mover.movement()
-    machines = []
-    total = 0
-    for phase in range(bound.plan.phases):
-        program = Program(bound, movement, phase, latencies, None)
-        machine = program.build()
-        watch = Steady(machine) if steady else None
-        machine.start()
-        total += machine.finish()
-        machines.append((program, machine, watch))
-    cycle = program.clock.cycle
-    servers = []
-    for i, unit in enumerate([*machine.units, machine.channel]):
-        each = [[*m.units, m.channel][i] for _, m, _ in machines]
-        stalls = {}
-        for e in each:
-            for why, ticks in e.stalls.items():
-                stalls[why] = stalls.get(why, 0) + ticks / cycle
-        servers.append(ServerTrace(unit.name, sum(e.busy for e in each) / cycle, sum(e.begun for e in each), stalls))
-    fresh = bind(bound.checked, bound.arch, bound.mapping, bound.sizes, {}) if False else bound
-    found = None
-    return Trace(
-        bound.mapping.name, bound.checked.cascade.name, bound.arch.name, bound.sizes, bound.arch.clock_hz, total / cycle, 0.0,
-        tuple(servers), sum(s.size * s.count for _, m, _ in machines for s in m.series if s.kind in (Kind.LOAD, Kind.STORE)),
-        {k:v for p,_,_ in machines for k,v in p.reserved.items()},
-        {s.name: s.queue for _, m, _ in machines for s in m.series if s.watched},
-        sum(s.count for _, m, _ in machines for s in m.series if s.kind in (Kind.EINSUM, Kind.LOAD, Kind.STORE)), sum(s.tasks for s in servers) - sum(w.jumped for _,_,w in machines if w),
-    )
+    def server(self, name: str) -> ServerTrace:
+        """A unit, or the channel, by name. Raises `KeyError` for others."""
+        found = {server.name: server for server in self.servers}
+        return found[name]
+
+    def busy_over_time(self, server: str, bins: int = 50) -> NDArray[np.float64]:
+        """The share of each of so many equal parts of the window in which a unit, or the channel, is at work."""
+        begin, end = self.window
+        edges = np.linspace(begin, end, bins + 1)
+        total = np.zeros(bins)
+        for task in self.slices:
+            if task.server == server:
+                total += np.clip(np.minimum(task.end, edges[1:]) - np.maximum(task.start, edges[:-1]), 0, None)
+        return total / np.diff(edges)
+
+    def occupancy(self, memory: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Times in cycles at which the bytes in use of a memory change within the window, and the bytes from then on."""
+        changes: dict[float, float] = {self.window[0]: 0.0}
+        for tile in self.held:
+            if tile.memory == memory:
+                changes[tile.start] = changes.get(tile.start, 0.0) + tile.bytes
+                changes[tile.end] = changes.get(tile.end, 0.0) - tile.bytes
+        times = np.array(sorted(changes))
+        return times, np.cumsum([changes[time] for time in times.tolist()])
+
+    def critical_path(self) -> tuple[Slice, ...]:
+        """Back from the last task of the window: each began when the one before it in the path had ended."""
+        by_task = {(task.name, task.number): task for task in self.slices}
+        before: dict[tuple[str, int], Slice] = {}
+        latest: dict[str, Slice] = {}
+        for task in self.slices:
+            if task.server in latest:
+                before[task.name, task.number] = latest[task.server]
+            latest[task.server] = task
+        path: list[Slice] = []
+        at = max(self.slices, key=lambda task: task.end, default=None)
+        while at is not None:
+            path.append(at)
+            waited = by_task.get(at.after) if at.waited and at.after else None
+            at = waited or before.get((at.name, at.number))
+        return tuple(reversed(path))
+
+    def to_json(self) -> dict[str, Any]:
+        """The trace as JSON data (docs/json.md); the window's tasks are in Perfetto's format only."""
+        return {
+            "mapping": self.mapping,
+            "cascade": self.cascade,
+            "arch": self.arch,
+            "shapes": {rank: int(size) for rank, size in self.shapes.items()},
+            "makespan_cycles": self.makespan,
+            "latency_s": self.latency_s,
+            "closed_form_cycles": self.closed_form,
+            "dram_bytes": self.dram_bytes,
+            "utilization": dict(self.utilization),
+            "servers": [
+                {"name": s.name, "busy_cycles": s.busy, "tasks": s.tasks, "stall_cycles": dict(s.stalls)} for s in self.servers
+            ],
+            "series": [
+                {"name": s.name, "server": s.server, "tasks": s.tasks, "bytes": s.bytes}
+                for s in self.series
+            ],
+            "reserved_bytes": {memory: dict(tiles) for memory, tiles in self.reserved.items()},
+            "queues_words": dict(self.queues),
+            "tasks": self.tasks,
+            "simulated": self.simulated,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        from fusemax.sim.text import trace_text
+
+        return trace_text(self)
+
+    def _repr_html_(self) -> str:
+        from fusemax.sim.text import trace_tables
+
+        return "".join(table.html() for table in trace_tables(self))
