@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fusemax.model.compare import Comparison as Comparison
     from fusemax.model.compare import compare as compare
     from fusemax.reference import execute as execute
+    from fusemax.sim.simulate import simulate as simulate
+    from fusemax.sim.trace import Trace as Trace
     from fusemax.syntax.arch import load_arch as load_arch
     from fusemax.syntax.files import load_cascade as load_cascade
     from fusemax.syntax.mapping import load_mapping as load_mapping
@@ -29,6 +31,7 @@ _HOMES = {
     "Comparison": "fusemax.model.compare",
     "Estimate": "fusemax.model",
     "FusemaxError": "fusemax.errors",
+    "Trace": "fusemax.sim.trace",
     "analyze": "fusemax.analysis",
     "check": "fusemax.validate",
     "compare": "fusemax.model.compare",
@@ -38,6 +41,7 @@ _HOMES = {
     "load_mapping": "fusemax.syntax.mapping",
     "load_cascade": "fusemax.syntax.files",
     "parse": "fusemax.syntax.parser",
+    "simulate": "fusemax.sim.simulate",
 }
 __all__ = sorted([*_HOMES, "__version__"])
 __version__ = "0.1.0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fusemax.report.reproduce import Reproduction
     from fusemax.report.runs import RunReport
     from fusemax.report.show_mapping import ShownMapping
+    from fusemax.report.simulations import SimulationReport
 
 
 def shapes_for(checked: Checked, model: str | None, length: int | None, given: Mapping[str, int]) -> dict[str, int]:
@@ -129,6 +130,37 @@ def evaluated(
     with chosen.explained():
         found = evaluate(checked, machine, mapping, point.shapes, parameters=chosen.values, accounting=accounting)
     return EvaluationReport(found, point.model, point.seq, chosen.values, (chosen.remark,) if chosen.remark else ())
+
+
+def simulated(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    arch: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    window: tuple[float, float] | None = None,
+    trace: Path | None = None,
+    checks: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> SimulationReport:
+    """Load a mapping with its cascade and architecture, and run it; write its tasks to a file, compare its numbers."""
+    from fusemax.model.bind import bind
+    from fusemax.report.simulations import SimulationReport, check_numbers, write_trace
+    from fusemax.sim.simulate import run
+    from fusemax.syntax.mapping import load_mapping
+
+    mapping = load_mapping(name)
+    machine, checked = _machine_and_cascade(mapping, arch)
+    point, chosen = _point(mapping, checked, shapes, model, length, settings or {})
+    with chosen.explained():
+        bound = bind(checked, machine, mapping, point.shapes, chosen.values)
+    error = check_numbers(bound, window, progress) if checks else None
+    if trace is not None:
+        write_trace(bound, trace, window, progress)
+    found = run(bound, window, progress=progress)
+    return SimulationReport(found, point.model, point.seq, error, (chosen.remark,) if chosen.remark else ())
 
 
 def compared(

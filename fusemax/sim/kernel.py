@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Protocol
+
+OFTEN = 1 << 15
 
 
 class Event(Protocol):
@@ -37,12 +40,16 @@ class Kernel:
         self._count += 1
         heappush(self._heap, (time, priority, self._count, event))
 
-    def run(self, until: int | None = None) -> None:
-        """Fire until no event is left, or none before a time."""
-        while self._heap and (until is None or self._heap[0][0] < until):
+    def run(self, look: Callable[[], None] | None = None) -> None:
+        """Fire until no event is left; `look` is called now and then."""
+        fired = 0
+        while self._heap:
             time, _, _, event = heappop(self._heap)
             self.now = time
             event.fire(time)
+            fired += 1
+            if look is not None and not fired % OFTEN:
+                look()
 
     def pending(self) -> list[tuple[int, int, Event]]:
         """What is to come: how long from now, with which priority, and what; soonest first."""

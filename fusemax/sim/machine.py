@@ -182,9 +182,9 @@ class Machine:
                 series.refresh()
         self.sequencer.fire(0)
 
-    def finish(self) -> int:
+    def finish(self, look: Callable[[], None] | None = None) -> int:
         """Run to the end; the time at which all results are there. Raises `FusemaxError` if tasks wait for ever."""
-        self.kernel.run()
+        self.kernel.run(look)
         if any(series.next < series.count for series in self.series):
             raise self.deadlock()
         return max((series.last for series in self.series), default=0)

@@ -40,19 +40,21 @@ def simulate(
     latencies: bool = True,
     steady: bool = True,
     observer: Callable[[Slice], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Trace:
     """Run a mapping of a cascade on an architecture, tile by tile.
 
     `shapes` are elements by rank. The tasks of `window` (cycles, from and to; the first 4000 if not given) are kept, or
     handed to `observer`. With `inputs`, by name, every task computes its numbers, and the trace has the outputs.
     Without `latencies` a reduction leaves its array at once. Without `steady`, and with inputs, every task is run one by
-    one; else what repeats is jumped over, with the same result. Raises `FusemaxError` as `evaluate` does, and for a
+    one; else what repeats is jumped over, with the same result. `progress` is told now and then which share of the tasks
+    is done. Raises `FusemaxError` as `evaluate` does, and for a
     schedule in which tasks wait for each other for ever.
     Source: FuseMax (MICRO 2024), sections V and VI, for the hardware that is modelled.
     """
     checked = check(cascade) if isinstance(cascade, Cascade) else cascade
     bound = bind(checked, arch, mapping, shapes, parameters or {})
-    return run(bound, window, inputs, latencies, steady and inputs is None, observer)
+    return run(bound, window, inputs, latencies, steady and inputs is None, observer, progress)
 
 
 def run(
@@ -62,6 +64,7 @@ def run(
     latencies: bool = True,
     steady: bool = True,
     observer: Callable[[Slice], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Trace:
     """Run a bound mapping."""
     begin, end = window or (0.0, FIRST_CYCLES)
@@ -76,8 +79,22 @@ def run(
         machine = program.build()
         steadiness = Steady(machine, watch.ticks(begin), watch.ticks(end)) if steady else None
         machine.start()
-        watch.done(program, machine, machine.finish(), steadiness.jumped if steadiness else 0)
+        look = None if progress is None else _share_done(machine, phase, bound.plan.phases, progress)
+        watch.done(program, machine, machine.finish(look), steadiness.jumped if steadiness else 0)
     return watch.trace(closed)
+
+
+def task_count(bound: Bound) -> int:
+    """The tasks of a run, of all units and of the channel."""
+    movement = bound.mover.movement()
+    machines = (Program(bound, movement, phase, True, None).build() for phase in range(bound.plan.phases))
+    return sum(series.count for machine in machines for series in machine.series if series.kind is not Kind.GATE)
+
+
+def _share_done(machine: Machine, phase: int, phases: int, progress: Callable[[float], None]) -> Callable[[], None]:
+    """Tells which share of the tasks is done, as if all phases were alike."""
+    total = sum(series.count for series in machine.series)
+    return lambda: progress((phase + sum(series.next for series in machine.series) / total) / phases)
 
 
 @dataclass(slots=True, eq=False)
@@ -111,6 +128,9 @@ class _Watch:
         if self.numbers is not None:
             self.numbers.begin(series, number, start, end)
         first, last = (start + self.offset) / self.cycle, (end + self.offset) / self.cycle
+        if first >= self.end and self.numbers is None and self.program is not None:
+            for watched in self.program.machine.servers:
+                watched.record = None  # nobody looks any more
         if last < self.begin or first >= self.end:
             return
         binding = series.binding

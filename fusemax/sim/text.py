@@ -26,17 +26,26 @@ def trace_tables(trace: Trace) -> Iterator[Table]:
     below = (
         f"latency {readable_seconds(trace.latency_s)}, {readable_number(round(trace.makespan))} cycles: {ratio:.4f} of the closed form's",
         f"DRAM traffic {readable_bytes(trace.dram_bytes)}",
-        f"{readable_number(trace.tasks)} tasks" + (f", {readable_number(jumped)} of them by their period" if jumped else ""),
+        f"{readable_number(trace.tasks)} tasks"
+        + (f", {readable_number(jumped)} of them by their period" if jumped else ""),
         f"sizes {', '.join(f'{rank}={size}' for rank, size in trace.shapes.items())}",
     )
     yield Table(f"{trace.mapping}: {trace.cascade} on {trace.arch}, simulated", below=below)
     rows = tuple(
-        (s.name, f"{s.busy / trace.makespan:.1%}", readable_number(round(s.busy)), readable_number(round(_idle(s, trace))), _reasons(s))
+        (
+            s.name,
+            f"{s.busy / trace.makespan:.1%}",
+            readable_number(round(s.busy)),
+            readable_number(round(_idle(s, trace))),
+            _reasons(s),
+        )
         for s in trace.servers
     )
     yield Table("Units, in cycles", ("unit", "busy", "at work", "idle", "waits for"), rows, right=(1, 2, 3))
     held = tuple(
-        (memory, tensor, readable_bytes(size)) for memory, tiles in trace.reserved.items() for tensor, size in tiles.items()
+        (memory, tensor, readable_bytes(size))
+        for memory, tiles in trace.reserved.items()
+        for tensor, size in tiles.items()
     )
     if held:
         yield Table("Set aside in memories", ("memory", "tensor", "room"), held, right=(2,))
@@ -52,7 +61,9 @@ def _idle(server: ServerTrace, trace: Trace) -> float:
 def _reasons(server: ServerTrace) -> str:
     """The reasons for which it waited longest, with their cycles."""
     longest = sorted(server.stalls.items(), key=lambda item: -item[1])
-    return ", ".join(f"{why} {readable_number(round(cycles))}" for why, cycles in longest[:MOST_REASONS] if round(cycles))
+    return ", ".join(
+        f"{why} {readable_number(round(cycles))}" for why, cycles in longest[:MOST_REASONS] if round(cycles)
+    )
 
 
 def waterfall(trace: Trace, width: int) -> str:
@@ -64,7 +75,7 @@ def waterfall(trace: Trace, width: int) -> str:
     if not trace.slices or end <= begin:
         return "nothing happens in the window"
     names = [server.name for server in trace.servers]
-    changing = _changing(trace.slices)
+    changing = changing_loops(trace.slices)
     step = (end - begin) / LINES
     column = max(12, (max(width, LEAST_WIDTH) - 12) // len(names) - 2)
     lines = [f"{'cycle':>10}  " + "  ".join(name.ljust(column) for name in names).rstrip()]
@@ -81,7 +92,7 @@ def waterfall(trace: Trace, width: int) -> str:
     return "\n".join(lines)
 
 
-def _changing(slices: Sequence[Slice]) -> set[str]:
+def changing_loops(slices: Sequence[Slice]) -> set[str]:
     """The loops that have more than one coordinate in the window."""
     seen: dict[str, set[int]] = {}
     for task in slices:
@@ -104,5 +115,9 @@ def _most(slices: Sequence[Slice], low: float, high: float, changing: set[str]) 
 
 def title(task: Slice, changing: set[str] | None = None) -> str:
     """A task with its coordinates: `BQK m1=0 p1=2`."""
-    at = (f"{variable}={value}" for variable, value in task.coordinates.items() if changing is None or variable in changing)
+    at = (
+        f"{variable}={value}"
+        for variable, value in task.coordinates.items()
+        if changing is None or variable in changing
+    )
     return " ".join([task.name, *at])

@@ -1,0 +1,99 @@
+"""The command that runs mappings: `simulate`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fusemax.cli.models import PICTURES
+from fusemax.cli.options import MAPPING, Command, Kind, arch_option, json_option, set_option, shape_options
+from fusemax.cli.output import FAILURE, print_json, print_wrote, width
+from fusemax.errors import FusemaxError
+
+PATIENCE_S = 1.0
+"""What takes longer shows how far it is."""
+
+
+class Window(Kind):
+    """`0:4000`: from one cycle to another."""
+
+    name = "cycles"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """The two cycles."""
+        begin, colon, end = str(value).partition(":")
+        try:
+            window = float(begin or 0), float(end)
+        except ValueError:
+            window = (0.0, 0.0)
+        if not colon or not 0 <= window[0] < window[1] < float("inf"):
+            raise FusemaxError(f"'{str(value)[:60]}' is not a window", "give two cycles, the smaller first: 0:4000")
+        return window
+
+
+@click.command("simulate", cls=Command, short_help="Run a mapping tile by tile: overlap, stalls, occupancy.")
+@click.option("--mapping", "name", type=MAPPING, required=True, metavar="NAME|FILE", help="A mapping, such as flat.")
+@shape_options
+@arch_option
+@set_option
+@click.option("--window", type=Window(), metavar="A:B", help="The cycles to look at; the first 4000 if not given.")
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write all tasks, or the window's, for Perfetto: a .json file.",
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the window: a .png, .svg or .pdf file."
+)
+@click.option("--check", "checks", is_flag=True, help="Compute the numbers too, and compare with the interpreter's.")
+@json_option
+def simulate_command(
+    name: str, shapes: dict[str, int], model: str | None, length: int | None, arch: str | None, settings: dict[str, str],
+    window: tuple[float, float] | None, trace: Path | None, plot: Path | None, checks: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Run a mapping tile by tile: when each unit works, for what it waits, and how far that is from the closed form.
+
+    What repeats is jumped over, so that long sequences cost no more than short ones.
+    """
+    from fusemax.pipeline import simulated
+    from fusemax.report.files import check_target, write_whole
+
+    if trace is not None:
+        check_target(trace, (".json",))
+    if plot is not None:
+        check_target(plot, PICTURES)
+    report = simulated(
+        name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, window=window, trace=trace,
+        checks=checks, progress=_progress(),
+    )  # fmt: skip
+    if plot is not None:
+        from fusemax.report.gantt import draw_gantt
+
+        write_whole(plot, lambda path: draw_gantt((report.trace,), path))
+    print_json(report.to_json()) if as_json else click.echo(report.text(width()))
+    for written in (trace, plot):
+        if written is not None:
+            print_wrote(written)
+    return FAILURE if report.wrong else 0
+
+
+def _progress() -> Callable[[float], None] | None:
+    """Shows on the terminal how far it is, if it takes long; nothing goes into files."""
+    if not sys.stderr.isatty():
+        return None
+    start = time.monotonic()
+
+    def show(share: float) -> None:
+        if time.monotonic() - start > PATIENCE_S:
+            click.echo(f"\rsimulating: {share:.0%} " if share < 1 else "\r", nl=False, err=True)
+
+    return show
+
+
+COMMANDS = (simulate_command,)

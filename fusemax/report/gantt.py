@@ -1,0 +1,67 @@
+"""The window of a trace as a Gantt chart in the manner of the FuseMax paper's Figure 4: a band a unit, a colour an Einsum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusemax.errors import FusemaxError
+from fusemax.report.plots import COLORS, HATCHES
+from fusemax.sim.text import changing_loops
+from fusemax.sim.trace import Slice, Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_SLICES = 20_000
+LABEL_SHARE = 0.018
+"""A task is labelled if it takes so much of the width."""
+
+
+def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
+    """Draw the windows of traces, one above the other. Raises `FusemaxError` without matplotlib, or for far too many tasks."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise FusemaxError("pictures need matplotlib, which is not installed", "pip install 'fusemax[plot]'") from None
+    for trace in traces:
+        if len(trace.slices) > MOST_SLICES:
+            message = f"the window has {len(trace.slices):,} tasks, too many to tell apart in a picture"
+            raise FusemaxError(message, "give a smaller `--window`, in cycles")
+    figure = Figure(figsize=(14, 2.2 * len(traces) + 1.0), layout="constrained")
+    for i, trace in enumerate(traces):
+        _draw(figure.add_subplot(len(traces), 1, i + 1), trace)
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _draw(axes: Axes, trace: Trace) -> None:
+    begin, end = trace.window
+    names = [server.name for server in trace.servers]
+    kinds = list(dict.fromkeys(task.name for task in trace.slices))
+    changing = changing_loops(trace.slices)
+    for row, name in enumerate(names):
+        mine = [task for task in trace.slices if task.server == name]
+        for kind in dict.fromkeys(task.name for task in mine):
+            number = kinds.index(kind)
+            bars = [(task.start, task.end - task.start) for task in mine if task.name == kind]
+            axes.broken_barh(
+                bars, (row - 0.4, 0.8), facecolor=COLORS[number % len(COLORS)], edgecolor="white", linewidth=0.3,
+                hatch=HATCHES[number // len(COLORS) % len(HATCHES)], label=kind,
+            )  # fmt: skip
+        for task in mine:
+            if task.end - task.start > LABEL_SHARE * (end - begin) and begin <= (task.start + task.end) / 2 <= end:
+                axes.text(
+                    (task.start + task.end) / 2, row, _label(task, changing), ha="center", va="center", fontsize=6
+                )
+    axes.set_xlim(begin, end)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("cycles")
+    axes.set_title(f"{trace.mapping} ({trace.cascade} on {trace.arch})", fontsize=10, loc="left")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
+
+
+def _label(task: Slice, changing: set[str]) -> str:
+    """The Einsum and its tile: `BQK` over `1,2`."""
+    at = ",".join(str(value) for variable, value in task.coordinates.items() if variable in changing)
+    return f"{task.name}\n{at}" if at else task.name
