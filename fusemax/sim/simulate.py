@@ -148,7 +148,7 @@ class _Watch:
     def hold(self, series: Series, number: int, start: float, end: float) -> None:
         """Take down which tiles a task uses."""
         if id(series) not in self.uses:
-            self.uses[id(series)] = list(self.program.tiles_of(series)) if self.program else []
+            self.uses[id(series)] = list(self.program.tiles.tiles_of(series)) if self.program else []
         for memory, tensor, size, tile in self.uses[id(series)]:
             key = (memory, tensor, len(self.programs), tile(number))
             before = self.held.get(key)
@@ -183,7 +183,9 @@ class _Watch:
             servers=servers,
             series=tuple(self.series(s) for _, m in self.programs for s in m.series if s.kind is not Kind.GATE),
             reserved=self.reserved(),
-            queues={s.name: s.queue * p.words_per_lane(s) for p, m in self.programs for s in m.series if s.watched},
+            queues={
+                s.name: s.queue * p.tiles.words_per_lane(s) for p, m in self.programs for s in m.series if s.watched
+            },
             simulated=sum(server.tasks for server in servers) - self.skipped,
             window=(self.begin, min(self.end, self.offset / self.cycle)),
             slices=tuple(self.slices),
@@ -209,7 +211,7 @@ class _Watch:
         """The most that any phase sets aside for each tensor."""
         found: dict[str, dict[str, float]] = {}
         for program, _ in self.programs:
-            for (memory, tensor), size in program.reserved.items():
+            for (memory, tensor), size in program.tiles.reserved.items():
                 tiles = found.setdefault(memory, {})
                 tiles[tensor] = max(size, tiles.get(tensor, 0.0))
         return found
