@@ -6,10 +6,12 @@ it and of those inside of the array (`over`), except of those innermost ones tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+import numpy as np
 
 from fusemax.ir.checked import Checked, Use, When
 from fusemax.model.plan import (
@@ -124,12 +126,20 @@ class Mover:
 
     def visits(self, placement: Placement, depends: frozenset[str]) -> Extent:
         """How many words of a tensor enter or leave the array, each counted once however widely multicast."""
-        loops = self.sequence(placement)
-        while loops and loops[-1] not in depends:
-            loops.pop()
         mine = set(parts_of(placement.einsum.variables, self.splits))
         spatial = [v for v in self.spatial(placement).values() if v in depends and v in mine]
-        return self.product([*loops, *spatial])
+        return self.changes(self.sequence(placement), depends) * self.product(spatial)
+
+    def changes(self, loops: Sequence[str], depends: Collection[str]) -> Extent:
+        """How often a tile becomes another while loops run, outermost first: all of their iterations but those of the
+        innermost ones on which it does not depend; loops with one iteration do not matter."""
+        result: Extent = 1
+        changing: Any = False
+        for loop in reversed(loops):
+            if loop in depends:
+                changing = changing | (np.asarray(self.extents[loop]) > 1)
+            result = result * _where(changing, self.extents[loop])
+        return result
 
     def depends(self, use: Use) -> frozenset[str]:
         """The variables, split, that an access names."""
@@ -232,10 +242,7 @@ class Mover:
         """The words by which a hold is filled, over the run."""
         tensor = self.checked.tensors[hold.tensor]
         depends = set(rank_variables(tensor, self.splits))
-        loops = [loop.variable for loop in hold.loops]
-        while loops and loops[-1] not in depends:
-            loops.pop()
-        return self.product(loops) * self.tile(hold)
+        return self.changes([loop.variable for loop in hold.loops], depends) * self.tile(hold)
 
     def fill(self, hold: HoldRef) -> None:
         """Inputs, and what a hold further out keeps, come from there; results go there; running tensors stay."""
@@ -279,6 +286,13 @@ class Mover:
 
 def _around(outer: HoldRef, inner: HoldRef) -> bool:
     return inner.loops[: len(outer.loops)] == outer.loops
+
+
+def _where(condition: Any, extent: Extent) -> Extent:
+    """The extent where a condition holds, else 1."""
+    if np.ndim(condition) == 0 and np.ndim(extent) == 0:
+        return extent if condition else 1
+    return np.where(condition, extent, 1)
 
 
 def _is_zero(share: Any) -> bool:

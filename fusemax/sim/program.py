@@ -206,7 +206,7 @@ class Program:
         if any(variable in depends for variable in placement.over):
             return ()
         kept = len(nest.loops)
-        while kept and nest.loops[kept - 1].variable not in depends:
+        while kept and (nest.loops[kept - 1].variable not in depends or nest.extents[kept - 1] == 1):
             kept -= 1
         return nest.loops[kept:]
 

@@ -152,7 +152,7 @@ class Tiles:
         """The loops at whose iterations a hold is filled anew (rule 9)."""
         depends = set(rank_variables(self.bound.checked.tensors[hold.tensor], self.mover.splits))
         loops = hold.loops
-        while loops and loops[-1].variable not in depends:
+        while loops and (loops[-1].variable not in depends or int(self.mover.extents[loops[-1].variable]) == 1):
             loops = loops[:-1]
         return Nest(loops, tuple(int(self.mover.extents[loop.variable]) for loop in loops))
 
