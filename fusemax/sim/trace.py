@@ -134,14 +134,21 @@ class Trace:
         return total / np.diff(edges)
 
     def occupancy(self, memory: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Times in cycles at which the bytes in use of a memory change within the window, and the bytes from then on."""
-        changes: dict[float, float] = {self.window[0]: 0.0}
-        for tile in self.held:
-            if tile.memory == memory:
-                changes[tile.start] = changes.get(tile.start, 0.0) + tile.bytes
-                changes[tile.end] = changes.get(tile.end, 0.0) - tile.bytes
-        times = np.array(sorted(changes))
-        return times, np.cumsum([changes[time] for time in times.tolist()])
+        """Times in cycles at which the bytes in use of a memory change within the window, and the bytes from then on.
+
+        A tile is in use from its first task to its last, or until the next takes its place part by part.
+        """
+        mine = [tile for tile in self.held if tile.memory == memory]
+        times = np.array(sorted({self.window[0], *(t.start for t in mine), *(t.end for t in mine)}))
+        total = np.zeros(len(times))
+        for tensor, reserved in self.reserved.get(memory, {}).items():
+            changes = np.zeros(len(times))
+            for tile in mine:
+                if tile.tensor == tensor:
+                    changes[np.searchsorted(times, tile.start)] += tile.bytes
+                    changes[np.searchsorted(times, tile.end)] -= tile.bytes
+            total += np.minimum(np.cumsum(changes), reserved)
+        return times, total
 
     def critical_path(self) -> tuple[Slice, ...]:
         """Back from the last task of the window: each began when the one before it in the path had ended."""
