@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import ceil, prod
 
 from fusemax.ir.checked import Use, When
+from fusemax.ir.expr import variable_of
 from fusemax.ir.mapping import Block
 from fusemax.model.accesses import Crossing, Movement
 from fusemax.model.bind import Bound
@@ -117,6 +118,7 @@ class Program:
             placement.name, sim.Kind.EINSUM, placement.name, nest, nest.count, cost,
             IndexMap(terms_of(nest, weights), constant).compiled(nest.count), strides(nest),
             latency=self.latency(placement), placement=number, strict=number in self.order.strict, periodic=periodic,
+            special=self.special(placement, nest),
         )  # fmt: skip
         server = next(unit for unit in self.machine.units if unit.name == placement.unit)
         self.add(series, server)
@@ -195,6 +197,14 @@ class Program:
         digits = tuple(nest.digit(nest.loops.index(loop)) for loop in dropped)
         words = Fraction(crossing.words) * prod(digit.extent for digit in digits) / nest.count
         return replace(crossing, words=words), tuple(digit for digit in digits if digit.extent > 1)
+
+    def special(self, placement: Placement, nest: Nest) -> tuple[LoopRef, ...]:
+        """The loops whose first iteration is not like the others: something enters the array, or a step has none before."""
+        tensors = {use.tensor for use in (*placement.einsum.reads, placement.einsum.target)}
+        dropped = {loop for t in tensors for loop in self.dropped(placement, nest, self.depends(placement, t))}
+        ranks = {self.bound.checked.tensors[t].iterative_rank for t in tensors} - {None}
+        steps_ = {v for rank in ranks if rank for v in parts_of((variable_of(rank),), self.mover.splits)}
+        return tuple(loop for loop in nest.loops if loop in dropped or loop.variable in steps_)
 
     def depends(self, placement: Placement, tensor: str) -> set[str]:
         """The variables, split, that the accesses of a placement to a tensor name."""

@@ -46,7 +46,8 @@ class Series:
     """Tasks 0 to `count - 1`, begun in this order, each `cost` ticks long; results are there `latency` ticks later.
 
     `position` gives a task's place in the program, in the order in which it is written, `strides` the tasks per
-    iteration of each loop, `total` the bytes of all transfers. The rest is the state of a run: `next` is the task to
+    iteration of each loop, `total` the bytes of all transfers, `special` the loops whose first iteration
+    is not like the others. The rest is the state of a run: `next` is the task to
     begin next, `ready` when it may begin if that is known, `binding` what it waits for longest, `done` when the results
     of the latest tasks are there, of which the first is task `oldest`.
     """
@@ -64,6 +65,7 @@ class Series:
     placement: int | None = None
     strict: bool = False
     periodic: bool = True
+    special: tuple[LoopRef, ...] = ()
     waits: list[Wait] = field(default_factory=list)
     server: Server | None = None
     segment: Segment | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from fusemax.model.plan import LoopRef
@@ -31,7 +32,10 @@ class Seen:
 
 @dataclass(slots=True, eq=False)
 class Level:
-    """One loop: looked at whenever its first series has finished beginning an iteration."""
+    """One loop, or several that are as good as one, the innermost of which is `loop`.
+
+    It is looked at whenever its first series has begun an iteration to its end.
+    """
 
     steady: Steady
     loop: LoopRef
@@ -74,17 +78,14 @@ class Steady:
         self.machine, self.kernel, self.begin, self.end = machine, machine.kernel, begin, end
         self.segments = machine.sequencer.segments
         self.jumped = 0
-        loops: dict[LoopRef, list[Series]] = {}
-        for series in machine.series:
-            for loop in series.strides:
-                loops.setdefault(loop, []).append(series)
-        for loop, members in loops.items():
-            first = next((s for s in members if s.kind is Kind.EINSUM), None)
+        for loops in _runs(machine.series):
+            members = [series for series in machine.series if loops[-1] in series.strides]
+            first = next((series for series in members if series.kind is Kind.EINSUM), None)
             if first is None or not all(series.periodic for series in members):
                 continue
-            extent = first.nest.extents[first.nest.loops.index(loop)]
+            extent = prod(first.nest.extents[first.nest.loops.index(loop)] for loop in loops)
             if extent >= FEWEST:
-                first.levels.append(Level(self, loop, extent, first, first.strides[loop]))
+                first.levels.append(Level(self, loops[-1], extent, first, first.strides[loops[-1]]))
         for series in machine.series:
             series.levels.sort(key=lambda level: level.every)
 
@@ -197,3 +198,28 @@ class Steady:
             for why, waited in server.stalls.items():
                 server.stalls[why] = waited + times * (waited - stalls.get(why, 0))
             server.look_again()
+
+
+def _runs(series: Sequence[Series]) -> Iterator[tuple[LoopRef, ...]]:
+    """Loops that are as good as one, outermost first: every series has all of them one below the other, or none, and
+    the first iteration of an inner one is like the others."""
+    special = {loop for one in series for loop in one.special}
+    nests = list(dict.fromkeys(one.nest.loops for one in series))
+    seen: set[LoopRef] = set()
+    for nest in nests:
+        run: tuple[LoopRef, ...] = ()
+        for loop in (*nest, None):
+            if run and (loop is None or loop in special or not all(_together(run[-1], loop, other) for other in nests)):
+                if run[-1] not in seen:
+                    yield run
+                seen.update(run)
+                run = ()
+            if loop is not None:
+                run += (loop,)
+
+
+def _together(outer: LoopRef, inner: LoopRef, nest: tuple[LoopRef, ...]) -> bool:
+    """Whether a nest has a loop right below another, or neither."""
+    if outer in nest and inner in nest:
+        return nest.index(inner) == nest.index(outer) + 1
+    return outer not in nest and inner not in nest

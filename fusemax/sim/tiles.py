@@ -183,9 +183,11 @@ class Tiles:
         first = nest.count // prod(digit.extent for digit in others) if made else 0
         again = (lambda tile: any(digit.of(tile) for digit in others)) if made else None
         position = self.first_use(nest, hold)
-        return self.transfer(
+        series = self.transfer(
             f"load {hold.tensor}", sim.Kind.LOAD, hold.tensor, nest, words, nest.count - first, position, again
         )
+        series.special = nest.loops if made else ()
+        return series
 
     def transfer(
         self, name: str, kind: sim.Kind, tensor: str, nest: Nest, words: float, moving: int,
