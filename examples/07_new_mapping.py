@@ -13,10 +13,10 @@ split m: m1, m0 = array2d.rows
 split p: p2, p1 = fit buffer, p0 = array2d.columns
 
 pipeline b, h, p2:
-  hold Q, QK, SN in buffer
+  hold Q, QK, SN, SD in buffer
   for p1, m1: on array2d (rows: m0, columns: p0): QK over e
   for p1, p0:
-    hold GM, SD in buffer
+    hold GM in buffer
     for m1: on array1d (lanes: m0): GM
     for m1: on array1d (lanes: m0): SN chained; SD
   for p1:

@@ -162,13 +162,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     return f"did you mean '{match}'?" if match else None
 
 
-def listed(names: Iterable[str], limit: int = 8) -> str:
+def listed(names: Iterable[str], limit: int = 8, word: str = "and") -> str:
     """Names as a person lists them.
 
-    >>> listed(["K", "Q", "V"])
-    "'K', 'Q' and 'V'"
+    >>> listed(["K", "Q", "V"]), listed(["full", "artifact"], word="or")
+    ("'K', 'Q' and 'V'", "'full' or 'artifact'")
     """
     quoted = [f"'{name}'" for name in names]
     if len(quoted) > limit:
         quoted = [*quoted[:limit], f"{len(quoted) - limit} more"]
-    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {word} {quoted[-1]}"

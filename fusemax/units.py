@@ -78,7 +78,9 @@ def quantity(text: str, unit: str, what: str) -> float:
         raise FusemaxError(f"{what} '{text}' has the wrong unit", f"write it like `{example}`") from None
     except (pint.PintError, AttributeError, ValueError, TypeError, OverflowError, ZeroDivisionError):
         raise FusemaxError(f"{what} '{text}' has an unknown unit", f"write it like `{example}`") from None
-    if not 0 < value < float("inf"):
+    if value == float("inf"):
+        raise FusemaxError(f"{what} '{text}' is too large", f"write it like `{example}`")
+    if not value > 0:
         raise FusemaxError(f"{what} '{text}' is not positive", f"write it like `{example}`")
     return value
 

@@ -58,7 +58,15 @@ def test_evaluate_as_json(call: Called) -> None:
     assert data["energy_j"] == pytest.approx(1.950645149855266, rel=0.01)
     assert data["operations"]["div"] == 64 * 12 * 64 * 1024
     assert data["memories"]["dram"]["reads"] == 150994944
-    assert list(data["einsums"][0]) == ["einsum", "unit", "slot_cycles", "edge_cycles", "utilization", "operations", "energy_j"]
+    assert list(data["einsums"][0]) == [
+        "einsum",
+        "unit",
+        "slot_cycles",
+        "edge_cycles",
+        "utilization",
+        "operations",
+        "energy_j",
+    ]
     assert list(data["traffic"][0]) == ["memory", "tensor", "einsum", "kind", "reads", "words"]
     assert sum(phase["latency_s"] for phase in data["phases"]) == pytest.approx(data["latency_s"])
 

@@ -13,21 +13,24 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model.bind import bind
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
+from fusemax.syntax.arch import load_arch
+from fusemax.syntax.files import load_cascade
+from fusemax.syntax.mapping import load_mapping
 from fusemax.validate import check
 
 __all__ = ["Estimate", "evaluate"]
 
 
 def evaluate(
-    cascade: Cascade | Checked,
-    arch: Arch,
-    mapping: MappingFile,
+    cascade: str | Cascade | Checked,
+    arch: str | Arch,
+    mapping: str | MappingFile,
     shapes: Mapping[str, Any],
     *,
     parameters: Mapping[str, Any] | None = None,
     accounting: str = "full",
 ) -> Estimate:
-    """The cost of a mapping of a cascade on an architecture.
+    """The cost of a mapping of a cascade on an architecture, each as data or by the name of what is shipped or a file.
 
     `shapes` are elements by rank: integers for one point, or integer arrays of one length for a grid of points, which
     is costed at once. `parameters` are those of the mapping's family. Raises `FusemaxError` for mappings that do not
@@ -44,5 +47,8 @@ def evaluate(
         charged = Accounting(accounting)
     except ValueError:
         raise FusemaxError(f"no accounting '{accounting}'", "choose full or artifact") from None
-    checked = check(cascade) if isinstance(cascade, Cascade) else cascade
-    return estimate(bind(checked, arch, mapping, shapes, parameters or {}), charged)
+    named = load_cascade(cascade) if isinstance(cascade, str) else cascade
+    checked = check(named) if isinstance(named, Cascade) else named
+    machine = load_arch(arch) if isinstance(arch, str) else arch
+    tree = load_mapping(mapping) if isinstance(mapping, str) else mapping
+    return estimate(bind(checked, machine, tree, shapes, parameters or {}), charged)

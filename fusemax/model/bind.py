@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
-from fusemax.ir.checked import Checked, Equation
-from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, rank_of
+from fusemax.ir.checked import Checked
+from fusemax.ir.expr import Apply, Name, Number, rank_of
 from fusemax.ir.mapping import Fit, Length, Part, Split
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model.accesses import Mover
-from fusemax.model.legal import problems_of
-from fusemax.model.plan import Choice, Plan, Planner
+from fusemax.model.legal import problems_of, shares_of
+from fusemax.model.plan import Choice, Plan, Planner, with_places
 from fusemax.model.room import held_together, tiles, used_bytes
+from fusemax.model.sizes import axes_of, exactly, extent_of, number_of, sizes_of, value_of, variables_of
 from fusemax.units import readable_bytes
-from fusemax.validate import solve_shapes
-
-Sizes = dict[str, Any]
-LARGEST = 2.0**58
-"""Points of an iteration space; a count of several of them at once adds up at most 32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +41,14 @@ def bind(
     checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> Bound:
     """Bind a mapping. Raises `FusemaxError` with all that is wrong in its tree, or with what does not fit or divide."""
-    sizes = _sizes(checked, arch, mapping, shapes)
+    sizes = sizes_of(checked, arch, mapping, shapes, parameters)
     choice = _choice(mapping, sizes, parameters)
-    plan = Planner(checked, arch, mapping, choice).plan()
+    with _for_its_cascade(checked, mapping):
+        plan = Planner(checked, arch, mapping, choice).plan()
     splits = _splits(checked, mapping)
     _check_legal(checked, arch, mapping, plan, splits, choice)
     extents = _extents(checked, arch, mapping, sizes, choice)
-    mover = Mover(checked, plan, extents, splits, arch.outermost.name)
+    mover = Mover(checked, plan, extents, with_places(checked, splits), arch.outermost.name)
     for split in mapping.splits:
         for part in split.parts:
             if isinstance(part.extent, Fit):
@@ -59,9 +58,23 @@ def bind(
     return Bound(checked, arch, mapping, plan, sizes, mover)
 
 
+@contextmanager
+def _for_its_cascade(checked: Checked, mapping: MappingFile) -> Iterator[None]:
+    """Errors inside begin with that the cascade is another than the mapping's, if it is."""
+    try:
+        yield
+    except FusemaxError as error:
+        own = Path(mapping.cascade).stem
+        if own == checked.cascade.name:
+            raise
+        first = Problem(f"mapping '{mapping.name}' is for '{own}', not for '{checked.cascade.name}'", None,
+                        "give it the cascade that it names, or write a mapping of this one")  # fmt: skip
+        raise FusemaxError([first, *error.problems]) from None
+
+
 _LEGAL: dict[Any, Any] = {}
 """Plans that were found legal, by the objects from which they were made, which are kept so that no others get their
-addresses; no number changes whether a plan is legal."""
+addresses; of the numbers only shares change whether a plan is legal."""
 MOST_LEGAL = 256
 
 
@@ -70,7 +83,7 @@ def _check_legal(
 ) -> None:
     """Refuse what no size can mend; searches ask many times for the same plan."""
     key = (id(checked), id(arch), id(mapping), tuple(choice.words.items()))
-    if key in _LEGAL:
+    if key in _LEGAL and not any(shares_of(plan)):  # shares may be numbers of parameters
         return
     problems = problems_of(checked, arch, mapping, plan, splits)
     if problems:
@@ -78,109 +91,6 @@ def _check_legal(
     if len(_LEGAL) >= MOST_LEGAL:
         _LEGAL.clear()
     _LEGAL[key] = (checked, arch, mapping)
-
-
-# --------------------------------------------------------------------------------------------------------------- sizes
-
-
-def _sizes(checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any]) -> Sizes:
-    """The sizes of all ranks: what is given, what the mapping sets of the cascade's own splits, what follows."""
-    given = dict(shapes)
-    variables = _variables(checked)
-    for split in mapping.splits:
-        for part in split.parts if split.variable not in variables else ():
-            if isinstance(part.extent, Length) and rank_of(part.variable) in checked.ranks:
-                given[rank_of(part.variable)] = value_of(part.extent.expr, {**given, **_axes(arch)}, part.span)
-    if all(np.ndim(size) == 0 for size in given.values()):
-        return dict(solve_shapes(checked, {rank: int(size) for rank, size in given.items()}))
-    return _exact(checked, _solve_arrays(checked, given))
-
-
-def _exact(checked: Checked, sizes: Sizes) -> Sizes:
-    """Sizes for which counts may leave 64 bits as Python's own integers, exact and slower."""
-    spaces = ([np.asarray(sizes[rank_of(v)], np.float64) for v in einsum.variables] for einsum in checked.einsums)
-    if max(float(np.max(np.prod(np.broadcast_arrays(*space, 1.0), axis=0))) for space in spaces) < LARGEST:
-        return sizes
-    return {rank: np.asarray(size).astype(object) if np.ndim(size) else size for rank, size in sizes.items()}
-
-
-def _solve_arrays(checked: Checked, given: Sizes) -> Sizes:
-    """The equations between sizes for all points of a grid at once; as `solve_shapes` does it for one point."""
-    sizes = dict(given)
-    waiting = [e for e in checked.equations if not (e.default and e.left in sizes)]
-    for _ in range(len(waiting) + 1):
-        for equation in waiting:
-            _solve_one(equation, sizes)
-    missing = [rank for rank in checked.ranks if rank not in sizes]
-    if missing:
-        raise FusemaxError(f"no size for {listed(missing, 20)}", "give one for each rank")
-    return sizes
-
-
-def _solve_one(equation: Equation, sizes: Sizes) -> None:
-    """Solve for the left side, or for the one unknown factor on the right."""
-    unknown = [n.name for n in names(equation.right) if n.name not in sizes]
-    if not unknown and equation.left not in sizes:
-        sizes[equation.left] = value_of(equation.right, sizes, equation.span)
-    if not unknown:
-        if np.any(sizes[equation.left] != value_of(equation.right, sizes, equation.span)):
-            raise FusemaxError([Problem("sizes that contradict each other", equation.span, "give sizes that agree")])
-    elif len(unknown) == 1 and equation.left in sizes:
-        match equation.right:
-            case Name(name):
-                sizes[name] = sizes[equation.left]
-            case Apply("mul", (Name(a), Name(b))):
-                other = b if unknown[0] == a else a
-                sizes[unknown[0]] = exactly(sizes[equation.left], sizes[other], equation.span)
-            case Apply("div", (Name(a), Name(b))) if unknown[0] == a:
-                sizes[a] = sizes[equation.left] * sizes[b]
-            case Apply("div", (Name(a), Name(b))):
-                sizes[b] = exactly(sizes[a], sizes[equation.left], equation.span)
-
-
-def _variables(checked: Checked) -> set[str]:
-    return {variable for einsum in checked.einsums for variable in einsum.variables}
-
-
-def _axes(arch: Arch) -> dict[str, int]:
-    return {f"{unit.name}.{axis}": length for unit in arch.units for axis, length in unit.axes}
-
-
-def value_of(expr: Expr, known: Mapping[str, Any], span: Span | None) -> Any:
-    """The value of a length: numbers, sizes, parameters and axes with + - * and an exact /."""
-    match expr:
-        case Number(value):
-            return value
-        case Name(name):
-            if name not in known:
-                hint = did_you_mean(name, known) or f"known here are {listed(known, 30)}"
-                raise FusemaxError([Problem(f"unknown length '{name}'", expr.span or span, hint)])
-            return known[name]
-        case Apply("add" | "sub" | "mul" | "div" as operator, (left, right)):
-            a, b = value_of(left, known, span), value_of(right, known, span)
-            match operator:
-                case "add":
-                    return a + b
-                case "sub":
-                    return a - b
-                case "mul":
-                    return a * b
-                case _:
-                    return exactly(a, b, span)
-        case Access() | Apply():
-            raise FusemaxError(
-                [Problem("a length that is not made of + - * /", expr.span or span, "write `rows / 256`")]
-            )
-
-
-def exactly(a: Any, b: Any, span: Span | None) -> Any:
-    """The quotient of integers that divide."""
-    wrong = np.atleast_1d(np.asarray(a) % np.asarray(b) != 0)
-    if wrong.any():
-        first = int(np.argmax(wrong))
-        left, right = (int(np.broadcast_to(np.asarray(x), wrong.shape)[first]) for x in (a, b))
-        raise FusemaxError([Problem(f"{left} does not divide by {right}", span, "give sizes that divide")])
-    return a // b
 
 
 # ---------------------------------------------------------------------------------------------------------- parameters
@@ -197,17 +107,19 @@ def _choice(mapping: MappingFile, sizes: Mapping[str, Any], given: Mapping[str, 
     words: dict[str, tuple[str, ...]] = {}
     for parameter in mapping.parameters:
         value = given.get(parameter.name, parameter.default)
+        default = parameter.default
+        listing = isinstance(default, tuple) or (isinstance(default, Name) and default.name not in {*sizes, *numbers})
         match value:
-            case tuple():
-                words[parameter.name] = value
-            case str():
+            case tuple() | list() if listing:
+                words[parameter.name] = tuple(value)
+            case str() if listing:
                 words[parameter.name] = tuple(value.split())
             case Name(name) if name not in sizes and name not in numbers:
                 words[parameter.name] = (name,)
             case Number() | Name() | Apply():
                 numbers[parameter.name] = value_of(value, {**sizes, **numbers}, parameter.span)
             case _:
-                numbers[parameter.name] = value
+                numbers[parameter.name] = number_of(mapping, parameter.name, value)
     return Choice(numbers, words)
 
 
@@ -216,7 +128,7 @@ def _choice(mapping: MappingFile, sizes: Mapping[str, Any], given: Mapping[str, 
 
 def _splits(checked: Checked, mapping: MappingFile) -> dict[str, tuple[str, ...]]:
     """The variables that the mapping splits; splits that the cascade makes itself only get their sizes from it."""
-    variables = _variables(checked)
+    variables = variables_of(checked)
     return {s.variable: tuple(part.variable for part in s.parts) for s in mapping.splits if s.variable in variables}
 
 
@@ -224,8 +136,8 @@ def _extents(
     checked: Checked, arch: Arch, mapping: MappingFile, sizes: Mapping[str, Any], choice: Choice
 ) -> dict[str, Any]:
     """The extent of every variable and part; a part that is fitted later is 1, and its outer part has all the rest."""
-    known = {**sizes, **choice.numbers, **_axes(arch)}
-    variables = _variables(checked)
+    known = {**sizes, **choice.numbers, **axes_of(arch)}
+    variables = variables_of(checked)
     extents = {v: sizes[rank_of(v)] for v in variables}
     for split in mapping.splits:
         rank = rank_of(split.variable)
@@ -248,9 +160,7 @@ def _parts(split: Split, whole: Any, known: Mapping[str, Any]) -> dict[str, Any]
     rest = whole
     for part in split.parts:
         if isinstance(part.extent, Length):
-            extents[part.variable] = value_of(part.extent.expr, known, part.span)
-            if np.any(np.asarray(extents[part.variable]) < 1):
-                raise FusemaxError([Problem(f"'{part.variable}' is not positive", part.span, "give a positive extent")])
+            extents[part.variable] = extent_of(part, part.extent, known)
             rest = exactly(rest, extents[part.variable], part.span)
         elif isinstance(part.extent, Fit):
             extents[part.variable] = 1
@@ -354,12 +264,13 @@ def _too_much(arch: Arch, mover: Mover, level: str, capacity: float, span: Span 
 def _check_axes(arch: Arch, mover: Mover) -> None:
     """What is spread over an axis is not longer than it; it may be shorter."""
     units = {unit.name: dict(unit.axes) for unit in arch.units}
-    problems = []
+    problems: dict[str, Problem] = {}
     for placement in mover.plan.placements:
         for axis, variable in placement.axes:
             length, extent = units[placement.unit][axis], mover.extents[variable]
             if np.any(np.asarray(extent) > length):
                 message = f"'{variable}' has {np.max(extent)} points, but '{placement.unit}' only {length} {axis}"
-                problems.append(Problem(message, placement.span, f"split '{variable}': `= {placement.unit}.{axis}`"))
+                hint = f"split '{variable}': `= {placement.unit}.{axis}`"
+                problems.setdefault(message, Problem(message, placement.span, hint))
     if problems:
-        raise FusemaxError(problems)
+        raise FusemaxError(problems.values())

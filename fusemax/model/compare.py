@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -167,16 +168,16 @@ class Point:
 
 
 def compare(
-    mappings: Sequence[str | MappingFile],
-    models: Sequence[str | Workload] = (),
-    lengths: Sequence[int] = (),
+    mappings: str | MappingFile | Sequence[str | MappingFile],
+    models: str | Workload | Sequence[str | Workload] = (),
+    lengths: int | Sequence[int] = (),
     *,
     baseline: str | None = None,
     arch: str | Arch | None = None,
     shapes: Mapping[str, int] | None = None,
     accounting: str = "full",
 ) -> Comparison:
-    """Cost mappings, by name or as data, for every model and sequence length (elements).
+    """Cost mappings, by name or as data, for every model and sequence length (elements); one of them needs no list.
 
     Each mapping runs its own cascade on its own architecture, or on `arch`; `shapes` overrule sizes of the models, and
     without models are all there is. Without lengths the models keep their own.
@@ -187,10 +188,15 @@ def compare(
     6.649
     """
     charged = accounting_of(accounting)
-    files = [load_mapping(mapping) if isinstance(mapping, str) else mapping for mapping in mappings]
+    wanted_mappings = [mappings] if isinstance(mappings, str | MappingFile) else mappings
+    files = [load_mapping(mapping) if isinstance(mapping, str) else mapping for mapping in wanted_mappings]
     _check_names([file.name for file in files], baseline)
     machine = load_arch(arch) if isinstance(arch, str) else arch
-    points = points_of(models, lengths, shapes or {})
+    points = points_of(
+        [models] if isinstance(models, str | Workload) else models,
+        [lengths] if isinstance(lengths, int) else lengths,
+        shapes or {},
+    )
     cascades = [check(load_cascade(file.cascade)) for file in files]
     _check_ranks(shapes or {}, [rank for cascade in cascades for rank in shape_names(cascade)])
     wanted = [charged, *(a for a in Accounting if baseline and a is not charged)]
@@ -198,10 +204,26 @@ def compare(
     remarks: list[str] = []
     for file, checked in zip(files, cascades, strict=True):
         on = machine or load_arch(file.arch)
-        for accounting_, found in evaluate_points(file, checked, on, points, wanted, remarks).items():
-            rows[accounting_] += found
+        with _naming(file.name if len(files) > 1 else None):
+            found = evaluate_points(file, checked, on, points, wanted, remarks)
+        for accounting_ in wanted:
+            rows[accounting_] += found[accounting_]
     mine, *others = (tuple(_against(found, baseline)) for found in rows.values())
     return Comparison(mine, baseline, charged.value, others[0] if others else (), tuple(remarks))
+
+
+@contextmanager
+def _naming(mapping: str | None) -> Iterator[None]:
+    """Errors inside that have no place begin with the mapping that they are of, unless they name it anyway."""
+    try:
+        yield
+    except FusemaxError as error:
+        if mapping is None:
+            raise
+        raise FusemaxError(
+            p if p.span or f"'{mapping}'" in p.message else replace(p, message=f"'{mapping}': {p.message}")
+            for p in error.problems
+        ) from None
 
 
 def accounting_of(name: str) -> Accounting:
@@ -210,7 +232,8 @@ def accounting_of(name: str) -> Accounting:
         return Accounting(name)
     except ValueError:
         names = [accounting.value for accounting in Accounting]
-        raise FusemaxError(f"no accounting '{name}'", did_you_mean(name, names) or f"choose {listed(names)}") from None
+        hint = did_you_mean(name, names) or f"choose {listed(names, word='or')}"
+        raise FusemaxError(f"no accounting '{name}'", hint) from None
 
 
 def points_of(models: Sequence[str | Workload], lengths: Sequence[int], shapes: Mapping[str, int]) -> list[Point]:
@@ -225,9 +248,10 @@ def points_of(models: Sequence[str | Workload], lengths: Sequence[int], shapes: 
     for model in models:
         workload = load_workload(model) if isinstance(model, str) else model
         for length in lengths or (None,):
-            sizes = workload.at(length, workload.shapes)
-            seq = next((sizes[rank] for rank in workload.sequence), None)
-            points[workload.name, seq] = Point(workload.name, seq, {**sizes, **shapes})
+            sizes = {**workload.at(length, workload.shapes), **shapes}
+            each = [sizes[rank] for rank in workload.sequence]
+            seq = length if length is not None and len(set(each)) > 1 else next(iter(each), None)
+            points[workload.name, seq] = Point(workload.name, seq, sizes)
     return list(points.values())
 
 

@@ -8,13 +8,13 @@ from functools import reduce
 from typing import Any
 
 from fusemax.analysis.counting import points
-from fusemax.analysis.work import operations
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch, Unit
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Block, Overlap
 from fusemax.model.accesses import Crossing, Edge, Mover
 from fusemax.model.filtered import number_of, steps
+from fusemax.model.operations import operations_on, operator_of
 from fusemax.model.plan import Placement, Plan, Step, Waiting, largest, parts_of
 
 LEAVING = "south"
@@ -60,11 +60,13 @@ def times(
 def _slots(checked: Checked, placement: Placement, unit: Unit, problems: list[Problem]) -> int:
     """Slots per point: every operator takes its own, a chain of them one."""
     total = 0
-    for kind, counts in operations(checked, placement.einsum).items():
+    for kind, counts in operations_on(checked, placement.einsum, unit).items():
         times = sum(n for at, n in counts.items() if at.ranks or at.variables)
         slots = unit.slots(kind)
         if slots is None:
-            message = f"'{unit.name}' has no '{kind}', which '{placement.name}' needs"
+            through = operator_of(checked, placement.einsum, kind)
+            whose = f" for '{through}'" if through else ""
+            message = f"'{unit.name}' has no '{kind}', which '{placement.name}' needs{whose}"
             has = ", ".join(op.name for op in unit.ops)
             problems.append(Problem(message, placement.span, f"it has {has}: place the Einsum on another unit"))
         else:
@@ -76,7 +78,10 @@ def edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], pro
     """Cycles for the words over the edges; what varies along no single entering edge takes the best split."""
     lengths = dict(unit.axes)
     rates = {edge: lengths[axis] for edge, axis in unit.edges}
-    entering = {axis: rates[edge] for edge, axis in unit.edges if edge != LEAVING}
+    entering: dict[str, int] = {}
+    for edge, axis in unit.edges:
+        if edge != LEAVING:
+            entering[axis] = entering.get(axis, 0) + rates[edge]
     if not rates:
         return 0
     bound: dict[str, Any] = dict.fromkeys(entering, 0)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.analysis.work import operations
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import DONE_AS, Arch, Unit
 from fusemax.model.accesses import Count, Crossing, Edge, Kind, Mover
 from fusemax.model.bind import Bound
 from fusemax.model.filtered import number_of
+from fusemax.model.operations import operations_on
 from fusemax.model.plan import Placement, parts_of
 
 
@@ -61,7 +61,7 @@ def placement_operations(bound: Bound, placement: Placement) -> Operations:
     done: dict[str, Any] = {}
     reads: Any = 0
     writes: Any = 0
-    for kind, counts in operations(bound.checked, placement.einsum).items():
+    for kind, counts in operations_on(bound.checked, placement.einsum, unit).items():
         number: Any = 0
         for at, n in counts.items():
             number = number + n * number_of(at, bound.sizes)
@@ -78,11 +78,9 @@ def _accumulations(mover: Mover, placement: Placement) -> Any:
     """Reads of accumulators: every point of the reduction but the first that each element adds up."""
     everything = mover.product(parts_of(placement.einsum.variables, mover.splits))
     kept = set(parts_of(placement.einsum.kept, mover.splits))
-    loops = mover.sequence(placement)
-    while loops and loops[-1] not in kept:
-        loops.pop()
     mine = set(parts_of(placement.einsum.variables, mover.splits))
-    return everything - mover.product([*loops, *(v for _, v in placement.axes if v in mine)])
+    spatial = mover.product([v for _, v in placement.axes if v in mine])
+    return everything - mover.changes(mover.sequence(placement), kept) * spatial
 
 
 def deliveries(mover: Mover, crossing: Crossing) -> Any:

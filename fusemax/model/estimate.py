@@ -154,7 +154,8 @@ def _phase(bound: Bound, counts: tuple[Count, ...], number: int, cycles: Any) ->
 def _share(bound: Bound, placement: Placement, time: Time, cycles: Any) -> Any:
     """Operation slots used by an Einsum over slots there are on its unit."""
     unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
-    return np.asarray(time.used, np.float64)[()] / (unit.elements * cycles)
+    share = np.asarray(time.used, np.float64) / (unit.elements * cycles)
+    return share if np.ndim(share) else float(share)
 
 
 def _limits(bound: Bound, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> Any:

@@ -18,7 +18,7 @@ from fusemax.ir.checked import Checked, Use, When
 from fusemax.ir.expr import rank_of, variable_of
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model.order import order_problems
-from fusemax.model.plan import HoldRef, LoopRef, Placement, Plan, is_view, parts_of
+from fusemax.model.plan import HoldRef, LoopRef, Placement, Plan, parts_of, views_of, with_places
 from fusemax.model.storage import storage_problems
 from fusemax.model.structure import holds_of, structure_problems
 
@@ -34,33 +34,34 @@ def problems_of(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan, 
     whole = not problems
     problems += [*_placed_once(checked, mapping, plan), *_holds(checked, arch, mapping, plan), *shares_of(plan)]
     if whole:
-        problems += [p for placement in plan.placements for p in _covered(arch, placement, splits)]
+        problems += [p for placement in plan.placements for p in _covered(placement, splits)]
+        problems += _axes(arch, plan)
         problems += [*order_problems(checked, plan, splits), *_fused(checked, plan, splits), *_run_once(plan, splits)]
     if not problems:
-        problems += storage_problems(checked, plan, splits)
+        problems += storage_problems(checked, plan, with_places(checked, splits))
     return list(in_order(problems))
 
 
 def _placed_once(checked: Checked, mapping: MappingFile, plan: Plan) -> Iterator[Problem]:
     """Every Einsum that computes something is placed exactly once; views and initial values are not placed."""
     seen: dict[str, Placement] = {}
-    views_of = {einsum.name for einsum in checked.einsums if is_view(einsum)}
+    parts = views_of(checked)
     for placement in plan.placements:
-        if placement.name in views_of:
+        if placement.name in parts:
             yield Problem(f"'{placement.name}' is a part of an input under another name and is not placed", placement.span,
                           "leave it out; `hold` it where it shall be kept")  # fmt: skip
         if placement.name in seen:
             yield Problem(f"'{placement.name}' is placed twice", placement.span, "keep one")
         seen[placement.name] = placement
     missing = dict.fromkeys(
-        e.name for e in checked.einsums if not e.initial and e.name not in views_of and e.name not in seen
+        e.name for e in checked.einsums if not e.initial and e.name not in parts and e.name not in seen
     )
     if missing:
         message = f"mapping '{mapping.name}' does not place {listed(missing)} of '{checked.cascade.name}'"
         yield Problem(message, None, "give each Einsum a line in an `on` block")
 
 
-def _covered(arch: Arch, placement: Placement, splits: Splits) -> Iterator[Problem]:
+def _covered(placement: Placement, splits: Splits) -> Iterator[Problem]:
     """Every variable of the iteration space is a loop around, an axis, or a loop inside; exactly once."""
     mine = parts_of(placement.einsum.variables, splits)
     axes = [variable for _, variable in placement.axes]
@@ -78,11 +79,20 @@ def _covered(arch: Arch, placement: Placement, splits: Splits) -> Iterator[Probl
         if variable not in mine:
             hint = f"it has {listed(mine)}" if mine else "it has none"
             yield Problem(f"'{placement.name}' has no variable '{variable}'", placement.span, hint)
-    unit = next(unit for unit in arch.units if unit.name == placement.unit)
-    for axis, _ in placement.axes:
-        if axis not in dict(unit.axes):
-            hint = did_you_mean(axis, dict(unit.axes)) or f"its axes are {listed(dict(unit.axes))}"
-            yield Problem(f"'{unit.name}' has no axis '{axis}'", placement.span, hint)
+
+
+def _axes(arch: Arch, plan: Plan) -> Iterator[Problem]:
+    """Axes that there are; told once a body."""
+    units = {unit.name: dict(unit.axes) for unit in arch.units}
+    wrong = {
+        (placement.body, placement.unit, axis): placement
+        for placement in reversed(plan.placements)
+        for axis, _ in placement.axes
+        if axis not in units[placement.unit]
+    }
+    for (_, unit, axis), placement in wrong.items():
+        hint = did_you_mean(axis, units[unit]) or f"its axes are {listed(units[unit])}"
+        yield Problem(f"'{unit}' has no axis '{axis}'", placement.span, hint)
 
 
 # --------------------------------------------------------------------------------------------------------------- holds
@@ -114,7 +124,8 @@ def _used(plan: Plan, hold: HoldRef) -> set[str]:
 
 def _instead(checked: Checked, hold: HoldRef, used: set[str]) -> str:
     """What could be held: a part of the tensor under another name, or anything that is used."""
-    parts = [e.name for e in checked.einsums if is_view(e) and e.reads[0].tensor == hold.tensor and e.name in used]
+    views = [e for e in checked.einsums if e.name in views_of(checked)]
+    parts = [e.name for e in views if e.reads[0].tensor == hold.tensor and e.name in used]
     if parts:
         return f"what is read of it is {listed(parts)}: hold that"
     return f"used here are {listed(sorted(used), 20)}" if used else "place an Einsum in this body"

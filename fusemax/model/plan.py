@@ -136,11 +136,10 @@ class Planner:
 
     def plan(self) -> Plan:
         """The plan, or all problems of the tree."""
-        phased = [node for node in self.mapping.body if isinstance(node, Group) and node.block is Block.PHASE]
         root = Step(None, self.body(self.mapping.body, (), (), 0))
         if self.problems:
             raise FusemaxError(self.problems)
-        return Plan(tuple(self.placements), tuple(self.holds), root, max(1, len(phased)))
+        return Plan(tuple(self.placements), tuple(self.holds), root, max(1, self.phase))
 
     def fresh(self) -> int:
         """A number for a body or loop node."""
@@ -176,14 +175,28 @@ class Planner:
             if not isinstance(node, Case):
                 yield node
                 continue
-            value = self.choice.words.get(node.parameter, ("",))
+            value = self.choice.words.get(node.parameter)
             branch = next((body for name, body in node.branches if (name,) == value), None)
             if branch is None:
-                names = [name for name, _ in node.branches]
-                hint = did_you_mean(" ".join(value), names) or f"choose {listed(names)}"
-                self.problems.append(Problem(f"no case '{' '.join(value)}' of '{node.parameter}'", node.span, hint))
+                self.problems.append(self.no_case(node, value))
                 continue
             yield from self.chosen(branch)
+
+    def no_case(self, node: Case, value: tuple[str, ...] | None) -> Problem:
+        """Why none of the branches of a `case` is taken."""
+        names = [name for name, _ in node.branches]
+        if node.parameter in self.choice.numbers:
+            message = f"`case {node.parameter}`, but that parameter is a number and no word"
+            return Problem(message, node.span, f"give it a default like `{names[0]}`")
+        if value is None:
+            known = [parameter.name for parameter in self.mapping.parameters]
+            hint = did_you_mean(node.parameter, known) or (
+                f"its parameters are {listed(known)}" if known else "it has none"
+            )
+            return Problem(f"mapping '{self.mapping.name}' has no parameter '{node.parameter}'", node.span, hint)
+        word = " ".join(value)
+        hint = did_you_mean(word, names) or f"choose {listed(names, word='or')}"
+        return Problem(f"no case '{word}' of '{node.parameter}'", node.span, hint)
 
     def loop(self, node: For, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...]) -> Step:
         """A loop node; its variables are loops of their own, outermost first."""
@@ -211,7 +224,7 @@ class Planner:
         refs: list[HoldRef] = []
         for name in names:
             if name not in self.checked.tensors:
-                hint = did_you_mean(name, self.checked.tensors)
+                hint = did_you_mean(name, self.checked.tensors) or f"tensors are {listed(self.checked.tensors, 20)}"
                 self.problems.append(Problem(f"unknown tensor '{name}'", node.span, hint))
             elif name not in kept:
                 refs.append(
@@ -260,7 +273,7 @@ class Planner:
         """The Einsum that a name means: the step of an iterative tensor, not its initial value."""
         writers = self.writers.get(item.einsum)
         if writers is None:
-            hint = did_you_mean(item.einsum, self.writers)
+            hint = did_you_mean(item.einsum, self.writers) or f"it has {listed(self.writers, 20)}"
             self.problems.append(
                 Problem(f"no Einsum '{item.einsum}' in '{self.checked.cascade.name}'", item.span, hint)
             )
@@ -268,19 +281,33 @@ class Planner:
         return writers[0]
 
 
-def is_view(einsum: CheckedEinsum) -> bool:
-    """An Einsum that is one read of an input and no operator: a part of it under another name."""
+def _is_view(einsum: CheckedEinsum) -> bool:
+    """An Einsum that is one read and no operator. It is a view if what it reads is an input: see `views_of`."""
     only = isinstance(einsum.expr, Access) and not einsum.reductions and not einsum.initial
     return only and einsum.target.when is None and bool(einsum.reads)
 
 
 def sources(checked: Checked) -> dict[str, Tensor]:
     """Tensors that lie in the outermost memory from the start: inputs and, by their own ranks, views of them."""
-    found = {tensor.name: tensor for tensor in checked.inputs}
-    for einsum in checked.einsums:
-        if is_view(einsum) and einsum.reads[0].tensor in found:
-            found[einsum.name] = checked.tensors[einsum.name]
-    return found
+    names = {tensor.name for tensor in checked.inputs} | views_of(checked)
+    return {name: tensor for name, tensor in checked.tensors.items() if name in names}
+
+
+def views_of(checked: Checked) -> frozenset[str]:
+    """Parts of inputs under another name, also by way of each other; an output is none, for it is written.
+
+    >>> from fusemax import check, parse
+    >>> sorted(views_of(check(parse("input A[M]\\noutput Z[M]\\nB[m] = A[m]\\nT[m] = B[m] * 2\\nZ[m] = T[m]"))))
+    ['B']
+    """
+    copies = {
+        e.name: e.reads[0].tensor for e in checked.einsums if _is_view(e) and not is_output(checked.tensors[e.name])
+    }
+    found: set[str] = set()
+    known = {tensor.name for tensor in checked.inputs}
+    while fresh := {name for name, source in copies.items() if source in known | found} - found:
+        found |= fresh
+    return frozenset(found)
 
 
 def is_output(tensor: Tensor) -> bool:
@@ -291,6 +318,22 @@ def is_output(tensor: Tensor) -> bool:
 def parts_of(variables: Iterable[str], splits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Variables with those that the mapping splits replaced by their parts."""
     return tuple(part for variable in variables for part in splits.get(variable, (variable,)))
+
+
+def with_places(checked: Checked, splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Splits, and for ranks that no Einsum runs over the variables that stand in their places: `h` of `j*G + g`.
+
+    >>> from fusemax import check, load_cascade
+    >>> with_places(check(load_cascade("attention-gqa")), {"g": ("g1", "g0")})
+    {'g': ('g1', 'g0'), 'h': ('j', 'g1', 'g0')}
+    """
+    variables = {variable for einsum in checked.einsums for variable in einsum.variables}
+    found = dict(splits)
+    for use in (use for einsum in checked.einsums for use in (einsum.target, *einsum.reads)):
+        for index, rank in zip(use.indices, use.ranks, strict=True):
+            if index.variables and variable_of(rank) not in variables:
+                found.setdefault(variable_of(rank), parts_of(index.variables, splits))
+    return found
 
 
 def rank_variables(tensor: Tensor, splits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

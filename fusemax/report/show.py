@@ -128,8 +128,8 @@ def _registers(unit: Unit) -> Iterator[str]:
 
 
 def axes_of(unit: Unit) -> str:
-    """`256 rows x 256 columns = 65,536 elements`"""
-    axes = " x ".join(f"{size} {axis}" for axis, size in unit.axes)
+    """`256 rows by 256 columns = 65,536 elements`"""
+    axes = " by ".join(f"{size} {axis}" for axis, size in unit.axes)
     return f"{axes} = {unit.elements:,} elements" if len(unit.axes) > 1 else axes
 
 

@@ -30,7 +30,7 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.mapping_printer import print_parameter
 from fusemax.ir.printer import print_einsum, print_expr
 from fusemax.model.bind import Bound
-from fusemax.model.plan import rank_variables
+from fusemax.model.plan import rank_variables, with_places
 from fusemax.model.room import used_bytes
 from fusemax.report.show import Tree, arch_tree
 from fusemax.units import bytes_of_words, readable_bytes
@@ -197,9 +197,10 @@ class ShownMapping:
         return Held(tensor, level, tile, bytes_of_words(words, self.arch.word_bits))
 
     def _splits(self) -> dict[str, tuple[str, ...]]:
-        """The variables of the cascade that the mapping splits."""
+        """The variables of the cascade that the mapping splits, or that stand for a rank."""
         variables = {variable for einsum in self.checked.einsums for variable in einsum.variables}
-        return {s.variable: tuple(p.variable for p in s.parts) for s in self.mapping.splits if s.variable in variables}
+        parts = {s.variable: tuple(p.variable for p in s.parts) for s in self.mapping.splits if s.variable in variables}
+        return with_places(self.checked, parts)
 
     def _on(self, node: On) -> Tree:
         lengths = {unit.name: dict(unit.axes) for unit in self.arch.units}.get(node.unit, {})

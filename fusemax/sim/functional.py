@@ -15,7 +15,7 @@ from fusemax.ir.checked import CheckedEinsum
 from fusemax.ir.expr import rank_of
 from fusemax.ir.operators import REDUCERS
 from fusemax.model.bind import Bound
-from fusemax.model.plan import is_view, parts_of
+from fusemax.model.plan import parts_of, views_of
 from fusemax.reference import UFUNCS, Run, Space, arrays_of, keeps_old
 from fusemax.sim.series import Kind, Series
 
@@ -36,8 +36,9 @@ class Numbers:
         for einsum in checked.einsums:
             if einsum.name not in known | filtered:
                 self.run.arrays[einsum.name][...] = np.nan
+        views = views_of(checked)
         for einsum in checked.einsums:
-            if is_view(einsum) or einsum.initial:
+            if einsum.name in views or einsum.initial:
                 _check_initial(einsum, known)
                 with np.errstate(all="ignore"):
                     self.run.compute(Space(einsum, self._everything(einsum), self.sizes))

@@ -30,6 +30,8 @@ def load_arch(name: str | Path) -> Arch:
     65536
     """
     path = find(str(name), "arch", ".yaml")
+    if path.suffix in (".mapping", ".cascade"):
+        raise FusemaxError(f"'{name}' is not an architecture", "an architecture is a .yaml file")
     return parse_arch(read_text(path), str(name) if Path(name) == path else path.name)
 
 

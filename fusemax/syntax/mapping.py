@@ -52,6 +52,8 @@ def load_mapping(name: str | Path) -> Mapping:
     if str(name) == "-":
         return _with_table(parse_mapping(sys.stdin.read(), "<stdin>"), Path())
     path = find(str(name), "mappings", ".mapping")
+    if path.suffix in (".yaml", ".yml", ".cascade"):
+        raise FusemaxError(f"'{name}' is not a mapping", "a mapping is a .mapping file")
     shown = str(name) if Path(name) == path else path.name
     return _with_table(parse_mapping(read_text(path), shown), path.parent)
 

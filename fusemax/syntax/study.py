@@ -110,7 +110,7 @@ class _Reader(SchemaReader):
 def _shows(text: str, what: str) -> Shows:
     names = [shows.value for shows in Shows]
     if text not in names:
-        raise FusemaxError(f"{what} is not '{text}'", did_you_mean(text, names) or f"choose {listed(names)}")
+        raise FusemaxError(f"{what} is not '{text}'", did_you_mean(text, names) or f"choose {listed(names, word='or')}")
     return Shows(text)
 
 

@@ -26,7 +26,7 @@ def solve_shapes(checked: Checked, given: Mapping[str, int] | None = None, compl
     {'M': 12, 'M1': 3, 'M0': 4}
     """
     known_names = shape_names(checked)
-    problems = [p for name, size in (given or {}).items() if (p := _bad_size(name, size, known_names))]
+    problems = [p for name, size in (given or {}).items() if (p := bad_size(name, size, known_names))]
     if problems:
         raise FusemaxError(problems)
     sizes, problems = solve(checked.equations, given or {})
@@ -62,7 +62,8 @@ def _names(expr: Expr, but: Iterable[str]) -> list[str]:
     return [name.name for name in names(expr) if name.name not in but]
 
 
-def _bad_size(name: str, size: object, known: Sequence[str]) -> Problem | None:
+def bad_size(name: str, size: object, known: Sequence[str]) -> Problem | None:
+    """What is wrong with a size that is given for a rank, if anything."""
     if name not in known:
         hint = did_you_mean(name, known) or (f"its ranks are {', '.join(known)}" if known else "it has no rank")
         return Problem(f"this cascade has no rank '{name}'", None, hint)

@@ -14,7 +14,7 @@ from itertools import product
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Use, When
 from fusemax.model.bind import Bound
-from fusemax.model.plan import HoldRef, Placement, is_view
+from fusemax.model.plan import HoldRef, Placement, views_of
 from tests.loop_nest import counted
 
 Coordinates = dict[str, int]
@@ -44,7 +44,7 @@ class Walk:
         self.found = Walked()
         self.makers = {p.name: p for p in self.plan.placements}
         self.inputs = {tensor.name for tensor in self.checked.inputs}
-        self.inputs |= {e.name for e in self.checked.einsums if is_view(e)}
+        self.inputs |= set(views_of(self.checked))
 
     def walk(self) -> Walked:
         """Everything."""
@@ -197,7 +197,7 @@ class Walk:
     def transfer(self, hold: HoldRef, parent: str, kind: str, words: int) -> None:
         """Words between a hold and the memory behind it; a spilled share stays out."""
         share = 1 - hold.spill if parent == self.dram else 1
-        self.found.words[parent, kind, hold.tensor, hold.tensor] += words * share  # type: ignore[assignment]
+        self.found.words[parent, kind, hold.tensor, hold.tensor] += words * share
         self.found.words[hold.level, kind, hold.tensor, hold.tensor] += words
 
 

@@ -41,7 +41,8 @@ def test_filtered_einsums_cost_their_points_only(cascade: str, size: int) -> Non
 
 def test_filtered_einsums_over_a_grid() -> None:
     """A grid of sizes costs what each of its points costs."""
-    checked, mapping = check(load_cascade("attention-causal")), replace(load_mapping("flat"), cascade="attention-causal")
+    checked = check(load_cascade("attention-causal"))
+    mapping = replace(load_mapping("flat"), cascade="attention-causal")
     at = {"B": 1, "H": 1, "E": 2, "F": 2}
     grid = evaluate(checked, small(), mapping, {rank: np.full(2, size) for rank, size in at.items()} | {
         "M": np.array([8, 16]), "P": np.array([8, 16])

@@ -57,8 +57,11 @@ def machine(checked: Checked) -> Arch:
 
 
 def computed(checked: Checked) -> list[CheckedEinsum]:
-    """The Einsums that a mapping places: no initial values, and nothing that only has another name."""
-    return [e for e in checked.einsums if not e.initial and (e.reductions or e.step or not isinstance(e.expr, Access))]
+    """The Einsums that a mapping places: no initial values, and no parts of inputs under another name."""
+    inputs = {tensor.name for tensor in checked.inputs}
+    copies = {e.name for e in checked.einsums if isinstance(e.expr, Access) and not e.reductions and not e.step}
+    parts = {e.name for e in checked.einsums if e.name in copies and e.reads[0].tensor in inputs}
+    return [e for e in checked.einsums if not e.initial and e.name not in parts]
 
 
 # ---------------------------------------------------------------------------------------------------------- the oracle

@@ -42,6 +42,8 @@ AV[b, h, f, p] = SM[b, h, m, p] * V[b, h, f, m]""",
     "running": "input A[I]\noutput Z\nRY[0] = 0\nloop i:\n  RY[i+1] = RY[i] + A[i]\nstop: i >= I\nfinal:\n  Z = RY[I] * 2",
     "twice": "input A[K, M, N], B[K]\noutput Z[M, N]\nY[m, n] = A[k, m, n]\nZ[m, n] = Y[m, n] * B[k]",
     "between": "input A[M]\noutput Z[M]\nS = A[m]\nT = S * S\nZ[m] = A[m] * T",
+    "gated": "op g(x) = x * exp(x)\ninput A[M]\noutput Z[M]\nZ[m] = g(A[m])",
+    "copied": "input A[M]\noutput Z[M]\nB[m] = A[m]\nT[m] = B[m] * 2\nZ[m] = T[m]",
     "column-sums": "input A[K, M]\noutput Z[M]\nZ[m] = A[k, m]",
 }
 

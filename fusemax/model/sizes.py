@@ -1,0 +1,197 @@
+"""The sizes of a cascade's ranks, one by one or over a grid of points, and the lengths that a mapping writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
+from fusemax.ir.arch import Arch
+from fusemax.ir.checked import Checked, Equation
+from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, rank_of
+from fusemax.ir.mapping import Length, Part
+from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.validate import solve_shapes
+from fusemax.validate.shapes import bad_size, shape_names
+
+Sizes = dict[str, Any]
+LARGEST = 2.0**58
+"""Points of an iteration space; a count of several of them at once adds up at most 32."""
+
+
+def sizes_of(
+    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Sizes:
+    """The sizes of all ranks: what is given, what the mapping sets of the cascade's own splits, what follows."""
+    given = dict(shapes)
+    known = {**_known_first(mapping, shapes, parameters), **axes_of(arch)}
+    variables = variables_of(checked)
+    for split in mapping.splits:
+        for part in split.parts if split.variable not in variables else ():
+            if isinstance(part.extent, Length) and rank_of(part.variable) in checked.ranks:
+                given[rank_of(part.variable)] = extent_of(part, part.extent, {**given, **known})
+    if all(np.ndim(size) == 0 for size in given.values()):
+        return dict(solve_shapes(checked, {rank: np.asarray(size).item() for rank, size in given.items()}))
+    return _exact(checked, _solve_arrays(checked, given))
+
+
+def _known_first(mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]) -> Sizes:
+    """The parameters that are numbers before all sizes are known: those given, and defaults of what is given."""
+    found: Sizes = {}
+    for parameter in mapping.parameters:
+        value = parameters.get(parameter.name, parameter.default)
+        if isinstance(value, Number | Name | Apply):
+            if all(name.name in {**shapes, **found} for name in names(value)):
+                found[parameter.name] = value_of(value, {**shapes, **found}, parameter.span)
+        elif not isinstance(value, str | tuple | list):
+            found[parameter.name] = number_of(mapping, parameter.name, value)
+    return found
+
+
+def number_of(mapping: MappingFile, name: str, value: Any) -> Any:
+    """A number, or numbers of a grid, that somebody gives for a parameter."""
+    array = np.asarray(value)
+    if array.dtype.kind in "iuf" or (array.dtype.kind == "O" and all(isinstance(x, int) for x in array.ravel())):
+        return array if array.ndim else value
+    raise FusemaxError(f"parameter '{name}' of '{mapping.name}': {value!r:.60} is not a number", "give a number")
+
+
+def _exact(checked: Checked, sizes: Sizes) -> Sizes:
+    """Sizes for which counts may leave 64 bits as Python's own integers, exact and slower."""
+    spaces = ([np.asarray(sizes[rank_of(v)], np.float64) for v in einsum.variables] for einsum in checked.einsums)
+    if max(float(np.max(np.prod(np.broadcast_arrays(*space, 1.0), axis=0))) for space in spaces) < LARGEST:
+        return sizes
+    return {rank: np.asarray(size).astype(object) if np.ndim(size) else size for rank, size in sizes.items()}
+
+
+def _solve_arrays(checked: Checked, given: Sizes) -> Sizes:
+    """The equations between sizes for all points of a grid at once; as `solve_shapes` does it for one point."""
+    _check_grid(checked, given)
+    sizes = {rank: _wide(size) for rank, size in given.items()}
+    waiting = [e for e in checked.equations if not (e.default and e.left in sizes)]
+    for _ in range(len(waiting) + 1):
+        for equation in waiting:
+            _solve_one(equation, sizes)
+    missing = [rank for rank in checked.ranks if rank not in sizes]
+    if missing:
+        raise FusemaxError(f"no size for {listed(missing, 20)}", "give one for each rank")
+    return sizes
+
+
+def _check_grid(checked: Checked, given: Sizes) -> None:
+    """A grid has positive integers for ranks that there are, at as many points for each."""
+    known = shape_names(checked)
+    extremes = [(rank, np.ravel(size).item(at)) for rank, size in given.items() for at in _extremes(size)]
+    problems = dict.fromkeys(p for rank, size in extremes if (p := bad_size(rank, size, known)))
+    if problems:
+        raise FusemaxError(problems)
+    lengths = {rank: np.size(size) for rank, size in given.items() if np.ndim(size)}
+    if len(set(lengths.values())) > 1 or any(np.ndim(size) > 1 for size in given.values()):
+        shown = ", ".join(f"{rank} {np.shape(given[rank])}" for rank in lengths)
+        raise FusemaxError(
+            f"sizes that are no one list of points: {shown}", "give arrays of one dimension and one length"
+        )
+
+
+def _extremes(size: Any) -> set[int]:
+    """Where the smallest and the largest size of a grid are."""
+    values = np.asarray(size)
+    if values.size == 0:
+        raise FusemaxError("a grid without a point", "give at least one size")
+    return {int(np.argmin(values)), int(np.argmax(values))}
+
+
+def _wide(size: Any) -> Any:
+    """A grid's sizes in 64 bits, whatever they came in; a number is Python's own."""
+    array = np.asarray(size)
+    return array.item() if array.ndim == 0 else array if array.dtype == object else array.astype(np.int64)
+
+
+def _solve_one(equation: Equation, sizes: Sizes) -> None:
+    """Solve for the left side, or for the one unknown factor on the right."""
+    unknown = [n.name for n in names(equation.right) if n.name not in sizes]
+    if not unknown and equation.left not in sizes:
+        sizes[equation.left] = value_of(equation.right, sizes, equation.span)
+    if not unknown:
+        if np.any(sizes[equation.left] != value_of(equation.right, sizes, equation.span)):
+            raise FusemaxError([Problem("sizes that contradict each other", equation.span, "give sizes that agree")])
+    elif len(unknown) == 1 and equation.left in sizes:
+        match equation.right:
+            case Name(name):
+                sizes[name] = sizes[equation.left]
+            case Apply("mul", (Name(a), Name(b))):
+                other = b if unknown[0] == a else a
+                sizes[unknown[0]] = exactly(sizes[equation.left], sizes[other], equation.span)
+            case Apply("div", (Name(a), Name(b))) if unknown[0] == a:
+                sizes[a] = sizes[equation.left] * sizes[b]
+            case Apply("div", (Name(a), Name(b))):
+                sizes[b] = exactly(sizes[a], sizes[equation.left], equation.span)
+
+
+def variables_of(checked: Checked) -> set[str]:
+    return {variable for einsum in checked.einsums for variable in einsum.variables}
+
+
+def axes_of(arch: Arch) -> dict[str, int]:
+    return {f"{unit.name}.{axis}": length for unit in arch.units for axis, length in unit.axes}
+
+
+def value_of(expr: Expr, known: Mapping[str, Any], span: Span | None) -> Any:
+    """The value of a length: numbers, sizes, parameters and axes with + - * and an exact /."""
+    match expr:
+        case Number(value):
+            return value
+        case Name(name):
+            if name not in known:
+                hint = did_you_mean(name, known) or f"known here are {listed(known, 30)}"
+                raise FusemaxError([Problem(f"unknown length '{name}'", expr.span or span, hint)])
+            return known[name]
+        case Apply("add" | "sub" | "mul" | "div" as operator, (left, right)):
+            a, b = value_of(left, known, span), value_of(right, known, span)
+            match operator:
+                case "add":
+                    return a + b
+                case "sub":
+                    return a - b
+                case "mul":
+                    return a * b
+                case _:
+                    return exactly(a, b, span)
+        case Access() | Apply():
+            raise FusemaxError(
+                [Problem("a length that is not made of + - * /", expr.span or span, "write `rows / 256`")]
+            )
+
+
+def extent_of(part: Part, length: Length, known: Mapping[str, Any]) -> Any:
+    """The extent of a part, a positive integer at every point."""
+    extent = integers(value_of(length.expr, known, part.span), part.span)
+    if np.any(np.asarray(extent) < 1):
+        raise FusemaxError([Problem(f"'{part.variable}' is not positive", part.span, "give a positive extent")])
+    return extent
+
+
+def integers(value: Any, span: Span | None) -> Any:
+    """Lengths as integers, also if they are written as 2.0."""
+    numbers = np.asarray(value)
+    if numbers.dtype.kind in "iuO":
+        return value
+    wrong = np.atleast_1d(~((np.abs(numbers) < 2.0**62) & (numbers == np.floor(numbers))))
+    if wrong.any():
+        first = np.atleast_1d(numbers)[wrong][0]
+        raise FusemaxError([Problem(f"a length of {first:g}, which is no integer", span, "give integers")])
+    return numbers.astype(np.int64) if numbers.ndim else int(numbers)
+
+
+def exactly(a: Any, b: Any, span: Span | None) -> Any:
+    """The quotient of integers that divide."""
+    a, b = integers(a, span), integers(b, span)
+    zero = np.asarray(b) == 0
+    wrong = np.atleast_1d(zero | (np.asarray(a) % np.where(zero, 1, np.asarray(b)) != 0))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        left, right = (int(np.broadcast_to(np.asarray(x), wrong.shape)[first]) for x in (a, b))
+        raise FusemaxError([Problem(f"{left} does not divide by {right}", span, "give sizes that divide")])
+    return a // b
