@@ -45,6 +45,7 @@ class Level:
     outer: int = -1
     seen: dict[Any, Seen] = field(default_factory=dict)
     looked: int = 0
+    settled: bool = False
     failures: int = 0
     wait: int = 0
     wanted: bool = False
@@ -60,10 +61,10 @@ class Level:
 
     def begin(self, outer: int) -> None:
         """Forget the states of the run of the loop before; look less often at a loop that never settles."""
-        if self.seen and self.every < SMALL:
+        if self.seen and not self.settled and self.every < SMALL:
             self.failures = min(self.failures + 1, MOST_PATIENCE)
             self.wait = (1 << self.failures) - 1
-        self.outer, self.seen = outer, {}
+        self.outer, self.seen, self.settled = outer, {}, False
 
     def fire(self, now: int) -> None:
         """Look."""
@@ -127,7 +128,7 @@ class Steady:
             room = min(room, (until - now - 1) // (now - before.now))
         if room > 0:
             self.jump(level, room, period, now - before.now, before.counters, apart)
-            level.seen, level.failures = {}, 0
+            level.seen, level.settled, level.failures = {}, True, 0
 
     def outside(self, level: Level, apart: Sequence[Server]) -> Iterator[int]:
         """The times at which something happens that has nothing to do with a loop, as far as they are known."""

@@ -47,6 +47,9 @@ class Tiles:
 
     def hold_tiles(self) -> None:
         """The transfers of all tiles that are held, and how many copies of each a memory has room for."""
+        for hold in self.plan.holds:
+            if hold.level == self.mover.outermost and hold.tensor in self.makers and self.touchers(hold):
+                self.reuse(hold, [], COPIES)
         for memory in self.arch.memories[1:]:
             holds = [h for h in self.plan.holds if h.level == memory.name and self.touchers(h)]
             sizes = self.sizes(memory.name)
