@@ -41,6 +41,15 @@ def bind(
     checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> Bound:
     """Bind a mapping. Raises `FusemaxError` with all that is wrong in its tree, or with what does not fit or divide."""
+    bound = bind_roomy(checked, arch, mapping, shapes, parameters)
+    _check_room(arch, bound.mover)
+    return bound
+
+
+def bind_roomy(
+    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Bound:
+    """Bind a mapping as if its memories had room for all that it holds; `fits` tells where they have."""
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
     choice = _choice(mapping, sizes, parameters)
     with _for_its_cascade(checked, mapping):
@@ -53,9 +62,18 @@ def bind(
         for part in split.parts:
             if isinstance(part.extent, Fit):
                 _fit(arch, split, part, part.extent, mover)
-    _check_room(arch, mover)
     _check_axes(arch, mover)
     return Bound(checked, arch, mapping, plan, sizes, mover)
+
+
+def fits(bound: Bound) -> Any:
+    """Whether all that is held at once fits its memory: a truth value, or one for each point of a grid."""
+    found: Any = True
+    for memory in bound.arch.memories:
+        if memory.size_bytes is not None:
+            used = used_bytes(bound.checked, bound.plan, bound.mover, memory.name, bound.arch.word_bits)
+            found = found & (np.asarray(used) <= memory.size_bytes)
+    return found
 
 
 @contextmanager

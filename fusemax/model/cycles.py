@@ -10,7 +10,7 @@ from typing import Any
 from fusemax.analysis.counting import points
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch, Unit
-from fusemax.ir.checked import Checked
+from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.mapping import Block, Overlap
 from fusemax.model.accesses import Crossing, Edge, Mover
 from fusemax.model.filtered import number_of, steps
@@ -58,20 +58,34 @@ def times(
 
 
 def _slots(checked: Checked, placement: Placement, unit: Unit, problems: list[Problem]) -> int:
-    """Slots per point: every operator takes its own, a chain of them one."""
-    total = 0
-    for kind, counts in operations_on(checked, placement.einsum, unit).items():
+    """Slots per point, if the unit has all operators."""
+    total, missing = slots_of(checked, placement.einsum, unit)
+    for kind in missing:
+        through = operator_of(checked, placement.einsum, kind)
+        whose = f" for '{through}'" if through else ""
+        message = f"'{unit.name}' has no '{kind}', which '{placement.name}' needs{whose}"
+        has = ", ".join(op.name for op in unit.ops)
+        problems.append(Problem(message, placement.span, f"it has {has}: place the Einsum on another unit"))
+    return min(total, 1) if placement.chained else total
+
+
+def slots_of(checked: Checked, einsum: CheckedEinsum, unit: Unit) -> tuple[int, tuple[str, ...]]:
+    """Slots that one point of an Einsum takes in an element of a unit, every operator its own, and operators it lacks.
+
+    >>> from fusemax import check, load_arch, load_cascade
+    >>> checked, unit = check(load_cascade("attention-3pass")), load_arch("fusemax-cloud").units[0]
+    >>> [(einsum.name, *slots_of(checked, einsum, unit)) for einsum in checked.einsums if einsum.name in ("SN", "A")]
+    [('SN', 7, ()), ('A', 0, ('div',))]
+    """
+    total, missing = 0, []
+    for kind, counts in operations_on(checked, einsum, unit).items():
         times = sum(n for at, n in counts.items() if at.ranks or at.variables)
         slots = unit.slots(kind)
         if slots is None:
-            through = operator_of(checked, placement.einsum, kind)
-            whose = f" for '{through}'" if through else ""
-            message = f"'{unit.name}' has no '{kind}', which '{placement.name}' needs{whose}"
-            has = ", ".join(op.name for op in unit.ops)
-            problems.append(Problem(message, placement.span, f"it has {has}: place the Einsum on another unit"))
+            missing.append(kind)
         else:
             total += times * slots
-    return min(total, 1) if placement.chained else total
+    return total, tuple(missing)
 
 
 def edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], problems: list[Problem]) -> Any:

@@ -15,6 +15,7 @@ from fusemax.model.bind import Bound
 from fusemax.model.cycles import edge_cycles, times
 from fusemax.model.filtered import steps
 from fusemax.model.plan import LoopRef, Placement, Step, parts_of
+from fusemax.model.registers import iterative_variables, room, waiting
 from fusemax.sim import series as sim
 from fusemax.sim.index import NONE, Digit, IndexMap, Nest
 from fusemax.sim.kernel import Kernel
@@ -24,11 +25,6 @@ from fusemax.sim.relate import drain_of, pairs, same, strides
 from fusemax.sim.series import Series, Wait
 from fusemax.sim.tiles import Tiles
 from fusemax.sim.turns import take_turns
-
-AHEAD = 8
-"""Tiles in flight on a unit that does not say how many registers it has."""
-SPARE = 2
-"""Registers of an element that hold no tile in flight (the design's `4-simulator.md`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +63,7 @@ class Program:
         }
         self.einsums: dict[int, Series] = {}
         self.makers: dict[str, int] = {self.plan.placements[n].name: n for n in self.numbers}
+        self.kept = waiting([p.einsum for p in self.plan.placements], iterative_variables(self.bound.checked.tensors))
         self.tiles = Tiles(self)
 
     def build(self) -> Machine:
@@ -223,7 +220,19 @@ class Program:
     def in_flight(self, placement: Placement) -> int:
         """The tiles that a unit works on at once; so many transfers past the memories go ahead of their use."""
         registers = next(unit for unit in self.arch.units if unit.name == placement.unit).registers
-        return AHEAD if registers is None or registers.entries is None else max(1, registers.entries - SPARE)
+        return max(1, room(registers and registers.entries) // self.words(placement))
+
+    def words(self, placement: Placement) -> int:
+        """The words that an element keeps of one tile, at most, of what is made and read in a block."""
+        makers = {p.name: p for p in self.plan.placements if (p.unit, p.body) == (placement.unit, placement.body)}
+        return max(
+            (
+                prod(int(self.mover.extents[v]) for v in makers[maker].over if v in parts_of(kept, self.mover.splits))
+                for (maker, reader), kept in self.kept.items()
+                if maker in makers and reader in makers
+            ),
+            default=1,
+        )
 
     def wait_for_tiles_in_flight(self, number: int) -> None:
         """The first Einsum of a block begins a tile when the registers have room for it."""
