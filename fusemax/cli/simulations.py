@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,11 @@ def simulate_command(
         check_target(trace, (".json",))
     if plot is not None:
         check_target(plot, PICTURES)
-    report = simulated(
-        name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, window=window, trace=trace,
-        checks=checks, progress=_progress(),
-    )  # fmt: skip
+    with _progress() as progress:
+        report = simulated(
+            name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, window=window, trace=trace,
+            checks=checks, progress=progress,
+        )  # fmt: skip
     if plot is not None:
         from fusemax.report.gantt import draw_gantt
 
@@ -83,17 +85,26 @@ def simulate_command(
     return FAILURE if report.wrong else 0
 
 
-def _progress() -> Callable[[float], None] | None:
-    """Shows on the terminal how far it is, if it takes long; nothing goes into files."""
+@contextmanager
+def _progress() -> Iterator[Callable[[float], None] | None]:
+    """Shows on the terminal how far it is, if it takes long, and wipes that away; nothing goes into files."""
     if not sys.stderr.isatty():
-        return None
+        yield None
+        return
     start = time.monotonic()
+    shown = ""
 
     def show(share: float) -> None:
+        nonlocal shown
         if time.monotonic() - start > PATIENCE_S:
-            click.echo(f"\rsimulating: {share:.0%} " if share < 1 else "\r", nl=False, err=True)
+            shown = f"simulating: {share:.0%}".ljust(len(shown))
+            click.echo(f"\r{shown}", nl=False, err=True)
 
-    return show
+    try:
+        yield show
+    finally:
+        if shown:
+            click.echo(f"\r{' ' * len(shown)}\r", nl=False, err=True)
 
 
 COMMANDS = (simulate_command,)

@@ -68,18 +68,18 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """An access resolved: the affine index and the rank of each place."""
+    """An access resolved: the affine index and the rank of each place; `variables` are the rank variables of all."""
 
     tensor: str
     indices: tuple[Affine, ...]
     ranks: tuple[str, ...]
     when: When | None = None
     span: Span | None = field(default=None, compare=False, repr=False)
+    variables: tuple[str, ...] = field(init=False, compare=False, repr=False)
 
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The rank variables of all places."""
-        return tuple(dict.fromkeys(v for index in self.indices for v in index.variables))
+    def __post_init__(self) -> None:
+        variables = tuple(dict.fromkeys(v for index in self.indices for v in index.variables))
+        object.__setattr__(self, "variables", variables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class CheckedReduction:
 class CheckedEinsum:
     """An Einsum with its iteration space: kept variables in the order of the target, then reduced ones.
 
+    `reduced` are the variables that disappear, `variables` all of the space.
     In `expr` scalar tensors are accesses without places; the bare names left are rank variables, parameters and
     shapes. `uses` has the meaning of each access in it.
     """
@@ -106,21 +107,17 @@ class CheckedEinsum:
     kept: tuple[str, ...]
     reductions: tuple[CheckedReduction, ...]
     constraints: tuple[Constraint, ...]
+    reduced: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    variables: tuple[str, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reduced", tuple(v for reduction in self.reductions for v in reduction.variables))
+        object.__setattr__(self, "variables", self.kept + self.reduced)
 
     @property
     def name(self) -> str:
         """The tensor that it writes."""
         return self.target.tensor
-
-    @property
-    def reduced(self) -> tuple[str, ...]:
-        """The variables that disappear."""
-        return tuple(v for reduction in self.reductions for v in reduction.variables)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """The iteration space."""
-        return self.kept + self.reduced
 
     @property
     def initial(self) -> bool:

@@ -34,6 +34,11 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """`?`: a length for the mapper to find."""
+
+
+@dataclass(frozen=True, slots=True)
 class Length:
     """A length: an expression over numbers, shapes, parameters and axes; axes stand in it as names `unit.axis`."""
 
@@ -45,7 +50,7 @@ class Part:
     """One part of a split; without an extent it takes what the others leave."""
 
     variable: str
-    extent: Length | Fit | None = None
+    extent: Length | Fit | Open | None = None
     span: Span | None = field(default=None, compare=False, repr=False)
 
 

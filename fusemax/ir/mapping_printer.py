@@ -18,6 +18,7 @@ from fusemax.ir.mapping import (
     Mapping,
     Node,
     On,
+    Open,
     Parameter,
     Part,
     Placed,
@@ -109,6 +110,8 @@ def _part(part: Part) -> str:
             return part.variable
         case Length(expr):
             return f"{part.variable} = {print_expr(expr)}"
+        case Open():
+            return f"{part.variable} = ?"
         case Fit(room):
             return f"{part.variable} = fit {room if isinstance(room, str) else room.text}"
     assert_never(part.extent)

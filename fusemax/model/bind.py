@@ -15,7 +15,7 @@ from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Apply, Name, Number, rank_of
-from fusemax.ir.mapping import Fit, Length, Part, Split
+from fusemax.ir.mapping import Fit, Length, Open, Part, Split
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model.accesses import Mover
 from fusemax.model.legal import problems_of, shares_of
@@ -180,6 +180,11 @@ def _parts(split: Split, whole: Any, known: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(part.extent, Length):
             extents[part.variable] = extent_of(part, part.extent, known)
             rest = exactly(rest, extents[part.variable], part.span)
+        elif isinstance(part.extent, Open):
+            message = f"the length of '{part.variable}' is open"
+            raise FusemaxError(
+                [Problem(message, part.span, "give it one, or let the mapper find it: `fusemax map --template FILE`")]
+            )
         elif isinstance(part.extent, Fit):
             extents[part.variable] = 1
     if open_parts:

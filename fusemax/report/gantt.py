@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusemax.errors import FusemaxError
-from fusemax.report.plots import COLORS, HATCHES
+from fusemax.report.plots import COLORS, HATCHES, figure_type, save
 from fusemax.sim.text import changing_loops
 from fusemax.sim.trace import Slice, Trace
 
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
 
 MOST_SLICES = 20_000
 LABEL_SHARE = 0.018
-"""A task is labelled if it takes so much of the width."""
+"""A task is labelled if what is seen of it takes so much of the width."""
 
 
 def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
-    """Draw the windows of traces, one above the other. Raises `FusemaxError` without matplotlib, or for far too many tasks."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise FusemaxError("pictures need matplotlib, which is not installed", "pip install 'fusemax[plot]'") from None
+    """Draw the windows of traces, one above the other.
+
+    Raises `FusemaxError` without matplotlib, for far too many tasks, and for a window in which there is none.
+    """
     for trace in traces:
         if len(trace.slices) > MOST_SLICES:
             message = f"the window has {len(trace.slices):,} tasks, too many to tell apart in a picture"
             raise FusemaxError(message, "give a smaller `--window`, in cycles")
-    figure = Figure(figsize=(14, 2.2 * len(traces) + 1.0), layout="constrained")
+        if not trace.slices:
+            message = f"nothing happens in the window: the run ends after {trace.makespan:,.0f} cycles"
+            raise FusemaxError(message, "give an earlier `--window`, in cycles")
+    figure = figure_type()(figsize=(14, 2.2 * len(traces) + 1.0), layout="constrained")
     for i, trace in enumerate(traces):
         _draw(figure.add_subplot(len(traces), 1, i + 1), trace)
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    save(figure, path)
 
 
 def _draw(axes: Axes, trace: Trace) -> None:
@@ -49,10 +51,10 @@ def _draw(axes: Axes, trace: Trace) -> None:
                 hatch=HATCHES[number // len(COLORS) % len(HATCHES)], label=kind,
             )  # fmt: skip
         for task in mine:
-            if task.end - task.start > LABEL_SHARE * (end - begin) and begin <= (task.start + task.end) / 2 <= end:
-                axes.text(
-                    (task.start + task.end) / 2, row, _label(task, changing), ha="center", va="center", fontsize=6
-                )
+            first, last = max(task.start, begin), min(task.end, end)
+            if last - first > LABEL_SHARE * (end - begin):
+                text, middle = _label(task, changing), (first + last) / 2
+                axes.text(middle, row, text, ha="center", va="center", fontsize=6, clip_on=True)
     axes.set_xlim(begin, end)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()

@@ -20,6 +20,7 @@ from fusemax.ir.mapping import (
     Length,
     Node,
     On,
+    Open,
     Overlap,
     Parameter,
     Part,
@@ -104,6 +105,8 @@ class ShownMapping:
                 told = "what is left"
             case Length(expr):
                 told = print_expr(expr)
+            case Open():
+                told = "for the mapper to find"
             case Fit(room):
                 told = f"what fits {room if isinstance(room, str) else room.text}"
             case _:

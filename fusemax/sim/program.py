@@ -220,7 +220,7 @@ class Program:
     def in_flight(self, placement: Placement) -> int:
         """The tiles that a unit works on at once; so many transfers past the memories go ahead of their use."""
         registers = next(unit for unit in self.arch.units if unit.name == placement.unit).registers
-        return max(1, room(registers and registers.entries) // self.words(placement))
+        return max(1, room(registers.entries if registers else None) // self.words(placement))
 
     def words(self, placement: Placement) -> int:
         """The words that an element keeps of one tile, at most, of what is made and read in a block."""

@@ -23,6 +23,7 @@ from fusemax.ir.mapping import (
     Length,
     Node,
     On,
+    Open,
     Overlap,
     Parameter,
     Part,
@@ -149,7 +150,9 @@ class Builder:
         name, *extent = _tree(node).children
         return Part(self._variable(name), self._extent(extent[0]) if extent else None, self.span(node))
 
-    def _extent(self, node: Parsed) -> Length | Fit:
+    def _extent(self, node: Parsed) -> Length | Fit | Open:
+        if _tree(node).data == "open":
+            return Open()
         if _tree(node).data != "fit":
             return Length(self._expr(node))
         _, room = _tree(node).children

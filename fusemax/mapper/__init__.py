@@ -1,0 +1,81 @@
+"""Finding mappings: from a cascade and an architecture to the best ways to run it, and why they are the best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from fusemax.errors import FusemaxError, did_you_mean, listed
+from fusemax.ir.arch import Arch
+from fusemax.ir.cascade import Cascade
+from fusemax.ir.checked import Checked
+from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.mapper.family import exact
+from fusemax.mapper.fixed import fixed_of
+from fusemax.mapper.objective import objective_of
+from fusemax.mapper.result import Found, MapResult, nothing_fits
+from fusemax.mapper.search import MOST_TREES, STRATEGIES, Search, Space
+from fusemax.mapper.space import Generated
+from fusemax.mapper.template import Template
+from fusemax.model.compare import accounting_of
+from fusemax.syntax.arch import load_arch
+from fusemax.syntax.files import load_cascade
+from fusemax.syntax.mapping import load_mapping
+from fusemax.validate import check
+
+__all__ = ["MapResult", "map_cascade"]
+
+
+def map_cascade(
+    cascade: str | Cascade | Checked,
+    arch: str | Arch,
+    shapes: Mapping[str, int],
+    *,
+    objective: str = "latency",
+    strategy: str = "exhaustive",
+    template: str | MappingFile | None = None,
+    fix: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    top: int = 5,
+    accounting: str = "full",
+    jobs: int = 1,
+    limit: int = MOST_TREES,
+    seed: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+) -> MapResult:
+    """The best mappings of a cascade on an architecture, each as data or by its name, at sizes by rank.
+
+    `objective` is `latency` (seconds), `energy` (joules), `edp` (their product) or `dram` (bytes). `strategy` is
+    `exhaustive`, which proves its result where its bounds allow, or `anneal`. Without a `template` the space is what
+    the cascade and the machine allow; with one, what its parameters, cases and `?` leave open. `fix` holds texts such
+    as `p1=8`, `M0=512` and `SLN=array2d`, `keep` such as `QK=buffer`. `limit` bounds the trees that are costed, `jobs`
+    the processes. `progress` is told how many trees were costed, and the best value. Ctrl-C ends the search with the
+    best so far. Raises `FusemaxError` if nothing fits, with what to relax.
+
+    >>> found = map_cascade("matmul", "fusemax-cloud", {"M": 1024, "N": 1024, "K": 256}, top=1)
+    >>> print(f"{found.best[0].estimate.cycles:.0f} cycles, bound by {found.best[0].estimate.bound}")
+    5371 cycles, bound by dram
+    """
+    named = load_cascade(cascade) if isinstance(cascade, str) else cascade
+    checked = check(named) if isinstance(named, Cascade) else named
+    machine = load_arch(arch) if isinstance(arch, str) else arch
+    tree = load_mapping(template) if isinstance(template, str) else template
+    if strategy not in STRATEGIES:
+        hint = did_you_mean(strategy, list(STRATEGIES)) or f"choose {listed(list(STRATEGIES), word='or')}"
+        raise FusemaxError(f"no strategy '{strategy}'", hint)
+    fixed = fixed_of(fix, keep, checked, machine, tree)
+    charged = accounting_of(accounting)
+    space: Space = (
+        Generated(checked, machine, shapes, fixed) if tree is None else Template(checked, machine, tree, shapes, fixed)
+    )
+    search = Search(space, objective_of(objective), charged, max(1, top), jobs, limit, seed, progress)
+    start = time.perf_counter()
+    STRATEGIES[strategy](search)
+    seconds = time.perf_counter() - start
+    if not search.best and not search.interrupted:
+        raise nothing_fits(search)
+    found = []
+    for entry in search.best:
+        mapping, estimate = exact(checked, machine, entry.family, entry.at, space.shapes, charged, entry.share)
+        found.append(Found(mapping, estimate, entry.key[0]))
+    return MapResult.of(checked, machine, search, strategy, seconds, tuple(found))

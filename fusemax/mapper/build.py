@@ -1,0 +1,219 @@
+"""From choices to a mapping: splits, loops, holds and blocks, as a person would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fusemax.ir.arch import Arch
+from fusemax.ir.checked import Checked, CheckedEinsum
+from fusemax.ir.expr import Name, Number, rank_of
+from fusemax.ir.mapping import For, Hold, Length, Node, On, Overlap, Parameter, Part, Placed, Split
+from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.mapper.layout import Layout, fitted
+from fusemax.mapper.nest import Nest
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a variable: the loop outside of all bodies, the loop in a body, what runs in an array, what is
+    spread over an axis; None for those that it has not. `open` names the parameter that is the inner loop's extent."""
+
+    variable: str
+    outer: str | None = None
+    inner: str | None = None
+    inside: str | None = None
+    spread: str | None = None
+    length: int = 1
+    open: str | None = None
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Those there are, outermost first."""
+        return tuple(part for part in (self.outer, self.inner, self.inside, self.spread) if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is chosen for a nest: a layout a body, the order of blocks outside and of loops inside, and the holds.
+
+    `holds` are tensor, level, body (None: around all of them) and depth: how many loops of the chain stand outside.
+    """
+
+    nest: Nest
+    layouts: tuple[Layout, ...]
+    outer: tuple[str, ...]
+    inner: tuple[str, ...]
+    holds: tuple[tuple[str, str, int | None, int], ...] = ()
+
+
+class Builder:
+    """Writes mappings of one nest with its layouts; loops may come in different orders, holds at different depths."""
+
+    def __init__(
+        self, checked: Checked, arch: Arch, nest: Nest, layouts: Sequence[Layout], sizes: Mapping[str, int],
+        own: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        self.checked, self.arch, self.nest, self.layouts, self.sizes, self.own = (
+            checked,
+            arch,
+            nest,
+            layouts,
+            sizes,
+            own,
+        )
+        self.taken = {v for einsum in checked.einsums for v in einsum.variables}
+        units = {unit.name: dict(unit.axes) for unit in arch.units}
+        self.spread: dict[str, int] = {}
+        for layout in layouts:
+            for unit, spread in layout.spreads:
+                for axis, variable in spread:
+                    length = fitted(self.extent(variable), units[unit][axis])
+                    self.spread[variable] = min(length, self.spread.get(variable, length))
+        variables = dict.fromkeys(v for body in nest.bodies for v in body.variables)
+        self.parts = {variable: self.parted(variable) for variable in variables}
+
+    def extent(self, variable: str) -> int:
+        """The points of a variable."""
+        return int(self.sizes[rank_of(variable)])
+
+    def parted(self, variable: str) -> Parts:
+        """The parts of a variable, by where it is looped over and whether it is spread."""
+        length = self.spread.get(variable)
+        if length is not None:
+            length = fitted(self.extent(variable), length)
+        low = None if length is None else self.name(variable, "0")
+        if variable in self.nest.blocked:
+            outer, inner = self.name(variable, "2"), self.name(variable, "1")
+            return Parts(variable, outer, inner, None, low, length or 1, f"{inner}_extent")
+        if variable in self.nest.batch or variable in self.nest.looped:
+            at = variable if low is None else self.name(variable, "1")
+            if variable in self.nest.batch:
+                return Parts(variable, at, None, None, low, length or 1)
+            return Parts(variable, None, at, None, low, length or 1)
+        if length == self.extent(variable):
+            return Parts(variable, spread=variable, length=length)
+        return Parts(
+            variable, inside=variable if low is None else self.name(variable, "1"), spread=low, length=length or 1
+        )
+
+    def name(self, variable: str, suffix: str) -> str:
+        """A name for a part that no variable has."""
+        found = variable + suffix
+        while found in self.taken:
+            found += "_"
+        return found
+
+    # ------------------------------------------------------------------------------------------------------- the chain
+
+    def chain(self, choice: Choice, body: int | None) -> list[tuple[str, str]]:
+        """The loops around a body, outermost first: each part with its variable."""
+        found = [(self.parts[v].outer, v) for v in (*self.nest.batch, *choice.outer)]
+        if body is not None:
+            mine = {*self.nest.blocked, *self.nest.bodies[body].looped}
+            found += [(self.parts[v].inner, v) for v in choice.inner if v in mine]
+        return [(part, v) for part, v in found if part is not None]
+
+    def over(self, einsum: CheckedEinsum, body: int, unit: str) -> tuple[str, ...]:
+        """What of an Einsum runs inside of its array, outermost first: what it keeps, then what it reduces."""
+        spread = {v for _, v in self.layouts[body].spread(unit)}
+        found: list[str] = []
+        for variable in (*einsum.kept, *einsum.reduced):
+            parts = self.parts[variable]
+            looped = parts.outer is not None or parts.inner is not None
+            if not looped and parts.inside is not None:
+                found.append(parts.inside)
+            if parts.spread is not None and variable not in spread:
+                found.append(parts.spread)
+        return tuple(found)
+
+    # ---------------------------------------------------------------------------------------------------------- writing
+
+    def mapping(self, choice: Choice) -> MappingFile:
+        """The mapping, with a parameter for each open extent."""
+        splits = [*self.own_splits(), *(split for v in self.parts if (split := self.split(v)) is not None)]
+        parameters = tuple(Parameter(p.open, Number(1)) for p in self.parts.values() if p.open is not None)
+        body = self.around(choice, 0, self.chain(choice, None))
+        return MappingFile(
+            "found", parameters, self.checked.cascade.name, self.arch.name, None, tuple(splits), None, body
+        )
+
+    def own_splits(self) -> Iterator[Split]:
+        """Splits that the cascade makes itself and leaves open."""
+        for rank in self.checked.ranks.values():
+            for parts in rank.splits:
+                chosen = [part for part in parts if part in self.own]
+                if chosen:
+                    yield Split(rank.name.lower(), tuple(self.own_part(part, part in chosen) for part in parts))
+
+    def own_part(self, rank: str, chosen: bool) -> Part:
+        """A part of such a split."""
+        return Part(rank.lower(), Length(Number(self.own[rank])) if chosen else None)
+
+    def split(self, variable: str) -> Split | None:
+        """The split of a variable, if it has parts."""
+        parts = self.parts[variable]
+        if parts.all == (variable,):
+            return None
+        made = []
+        for part in parts.all:
+            if part == parts.spread:
+                made.append(Part(part, Length(Number(parts.length))))
+            elif part == parts.inner and parts.open is not None:
+                made.append(Part(part, Length(Name(parts.open))))
+            else:
+                made.append(Part(part))
+        return Split(variable, tuple(made))
+
+    def around(self, choice: Choice, depth: int, chain: list[tuple[str, str]]) -> tuple[Node, ...]:
+        """The loops around all bodies from a depth on: one line up to the next hold."""
+        holds = [h for h in choice.holds if h[2] is None and h[3] == depth]
+        nodes: list[Node] = list(_held(holds))
+        if depth == len(chain):
+            return (*nodes, *(node for body in range(len(self.nest.bodies)) for node in self.body(choice, body, depth)))
+        stops = [h[3] for h in choice.holds if h[2] is None and h[3] > depth]
+        stop = min([len(chain), *stops])
+        overlap = Overlap.PIPELINE if depth == 0 else Overlap.FOR
+        inner = self.around(choice, stop, chain)
+        return (*nodes, For(overlap, tuple(part for part, _ in chain[depth:stop]), inner))
+
+    def body(self, choice: Choice, body: int, around: int) -> tuple[Node, ...]:
+        """The loops and blocks of one body."""
+        chain = self.chain(choice, body)
+        return self.within(choice, body, around, chain, around == 0)
+
+    def within(
+        self, choice: Choice, body: int, depth: int, chain: list[tuple[str, str]], first: bool
+    ) -> tuple[Node, ...]:
+        """The loops of a body from a depth on."""
+        holds = [h for h in choice.holds if h[2] == body and h[3] == depth]
+        if depth == len(chain):
+            return (*_held(holds), *self.blocks(body))
+        stop = min([len(chain), *(h[3] for h in choice.holds if h[2] == body and h[3] > depth)])
+        overlap = Overlap.PIPELINE if first else Overlap.FOR
+        inner = self.within(choice, body, stop, chain, False)
+        return (*_held(holds), For(overlap, tuple(part for part, _ in chain[depth:stop]), inner))
+
+    def blocks(self, body: int) -> Iterator[On]:
+        """The Einsums of a body, unit by unit."""
+        layout = self.layouts[body]
+        members = list(zip(self.nest.bodies[body].einsums, layout.units, strict=True))
+        for unit in self.arch.units:
+            mine = [einsum for einsum, on in members if on == unit.name]
+            if mine:
+                axes = dict(layout.spread(unit.name))
+                spread = tuple((axis, self.low(axes[axis])) for axis, _ in unit.axes if axis in axes)
+                placed = tuple(Placed(einsum.name, self.over(einsum, body, unit.name)) for einsum in mine)
+                yield On(unit.name, spread, placed)
+
+    def low(self, variable: str) -> str:
+        """The part of a variable that is spread over an axis."""
+        part = self.parts[variable].spread
+        assert part is not None, f"{variable} is spread over an axis"
+        return part
+
+
+def _held(holds: Sequence[tuple[str, str, int | None, int]]) -> Iterator[Hold]:
+    """A line for each level."""
+    for level in dict.fromkeys(level for _, level, _, _ in holds):
+        yield Hold(tuple(tensor for tensor, at, _, _ in holds if at == level), level)

@@ -1,0 +1,48 @@
+"""Why a space has no mapping, and what would have to be relaxed by how much."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+
+from fusemax.errors import FusemaxError
+from fusemax.mapper.family import used
+from fusemax.mapper.search import Search
+from fusemax.model.bind import bind_roomy
+from fusemax.units import readable_bytes
+
+TRIED = 200
+"""Trees whose use of memory is looked at."""
+
+
+def relaxed(search: Search) -> FusemaxError:
+    """The least that any candidate needs of the innermost memory, or the most frequent reason for which trees are none."""
+    space, memory = search.space, search.space.arch.memories[-1]
+    least = np.inf
+    families = (f for s in islice(space.structures(False), TRIED) for f in space.families(s))
+    for family in islice(families, TRIED):
+        share = {} if family.share is None else {family.share: 0}
+        try:
+            bound = bind_roomy(
+                space.checked, space.arch, family.mapping, space.shapes, {**family.words, **family.grid, **share}
+            )
+        except FusemaxError:
+            continue
+        least = min(least, float(np.min(used(bound))))
+    if np.isfinite(least) and memory.size_bytes is not None and least > memory.size_bytes:
+        message = (
+            f"nothing fits: '{memory.name}' has {readable_bytes(memory.size_bytes)}, and the smallest tiles need "
+            f"{readable_bytes(least)}, {readable_bytes(least - memory.size_bytes)} more"
+        )
+        return FusemaxError(message, "give it more room, or fix and keep less")
+    if search.refused:
+        reason, times = search.refused.most_common(1)[0]
+        message = (
+            f"no tree of the space is a mapping; of {search.trees} that were tried, {times} for this reason: {reason}"
+        )
+        return FusemaxError(message, "fix and keep less, or give another template")
+    return FusemaxError(
+        f"no assignment of the Einsums of '{space.checked.cascade.name}' to the units of '{space.arch.name}' is left",
+        "fix less; registers may be too small for the tiles that wait in them",
+    )

@@ -1,0 +1,190 @@
+"""What a search found: mappings with their cost, what it did to find them, and why nothing is better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusemax.errors import FusemaxError
+from fusemax.ir.arch import Arch
+from fusemax.ir.checked import Checked
+from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.mapper.search import SAME, Search
+from fusemax.model.estimate import Estimate, data_frame
+from fusemax.units import readable_bytes, readable_number, readable_seconds
+
+if TYPE_CHECKING:
+    import pandas
+
+
+REACHED = {
+    "latency": "no assignment of the Einsums to units takes fewer cycles, and nothing moves less",
+    "dram": "every input is read once, and every output is written once",
+}
+"""What it means that the bound of an objective is reached."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mapping, its estimate, and its value of the objective."""
+
+    mapping: MappingFile
+    estimate: Estimate
+    value: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a search did: choices that the space has (of who runs what where), trees costed, candidates costed, those
+    that fit, and trees that were refused, by reason. `proven`: no member of the space is better."""
+
+    strategy: str
+    considered: int
+    trees: int
+    costed: int
+    fitting: int
+    refused: tuple[tuple[str, int], ...]
+    proven: bool
+    interrupted: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """The best mappings, best first; the objective, and the least value that any mapping of the space could have."""
+
+    cascade: str
+    arch: str
+    objective: str
+    shapes: dict[str, int]
+    best: tuple[Found, ...]
+    least: float
+    reasons: tuple[str, ...]
+    statistics: Statistics
+
+    @staticmethod
+    def of(
+        checked: Checked, arch: Arch, search: Search, strategy: str, seconds: float, found: tuple[Found, ...]
+    ) -> MapResult:
+        """Put together what a search left."""
+        space = search.space
+        proven = search.proven and not search.interrupted and (not space.partial or _reached(search))
+        statistics = Statistics(
+            strategy, space.considered, search.trees, search.costed, search.fitting,
+            tuple(search.refused.most_common()), proven, search.interrupted, seconds,
+        )  # fmt: skip
+        least = search.least
+        reasons = tuple(_reasons(checked, arch, search, found[0], proven)) if found else ()
+        return MapResult(
+            checked.cascade.name,
+            arch.name,
+            search.objective.name,
+            dict(space.shapes),
+            found,
+            least,
+            reasons,
+            statistics,
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each mapping found. Raises `FusemaxError` without pandas."""
+        return data_frame(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The cost of each mapping found, as plain data."""
+        return [
+            {
+                "place": place,
+                "latency_s": float(each.estimate.latency_s),
+                "cycles": float(each.estimate.cycles),
+                "energy_j": float(each.estimate.energy_j),
+                "dram_bytes": float(each.estimate.dram_bytes),
+                **{f"utilization_{unit}": float(share) for unit, share in each.estimate.utilization.items()},
+                "bound": str(each.estimate.bound),
+            }
+            for place, each in enumerate(self.best, 1)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON data (docs/json.md)."""
+        s = self.statistics
+        return {
+            "cascade": self.cascade,
+            "arch": self.arch,
+            "objective": self.objective,
+            "shapes": self.shapes,
+            "least": self.least if np.isfinite(self.least) else None,
+            "proven": s.proven,
+            "best": [{**row, "mapping": str(f.mapping)} for row, f in zip(self.rows(), self.best, strict=True)],
+            "reasons": list(self.reasons),
+            "search": {
+                "strategy": s.strategy, "considered": s.considered, "trees": s.trees, "costed": s.costed,
+                "fitting": s.fitting, "refused": dict(s.refused), "interrupted": s.interrupted, "seconds": s.seconds,
+            },
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        from fusemax.mapper.text import result_text
+
+        return result_text(self)
+
+
+def _reached(search: Search) -> bool:
+    """Whether the best value is one that nothing undercuts."""
+    return search.value() <= search.least * (1 + SAME)
+
+
+def _reasons(checked: Checked, arch: Arch, search: Search, found: Found, proven: bool) -> Iterator[str]:
+    """What binds, and what keeps other mappings from being better."""
+    estimate = found.estimate
+    bound = str(estimate.bound)
+    busy: dict[str, float] = {}
+    for einsum in estimate.einsums:
+        busy[einsum.unit] = busy.get(einsum.unit, 0.0) + float(
+            max(np.max(einsum.slot_cycles), np.max(einsum.edge_cycles))
+        )
+    if bound in busy:
+        mine = [e for e in estimate.einsums if e.unit == bound]
+        longest = sorted(mine, key=lambda e: -float(max(e.slot_cycles, e.edge_cycles)))
+        each = ", ".join(
+            f"{e.einsum} {float(max(e.slot_cycles, e.edge_cycles)) / busy[bound]:.0%}" for e in longest[:4]
+        )
+        yield f"'{bound}' binds: it is busy for {busy[bound] / float(estimate.cycles):.1%} of the time, {each}"
+    else:
+        yield f"'{bound}' binds: {readable_bytes(float(estimate.dram_bytes))} are moved"
+    for unit in arch.units:
+        if unit.name != bound and unit.name in busy:
+            yield f"'{unit.name}' is busy for {busy[unit.name] / float(estimate.cycles):.1%} of the time"
+    floor = search.space.least_bytes
+    if floor:
+        yield f"DRAM traffic is {float(estimate.dram_bytes) / floor:.3g} times what inputs and outputs are"
+    if _reached(search):
+        what = REACHED.get(search.objective.name, "the bound of the space is reached")
+        yield f"nothing can be better: {what}"
+    elif proven:
+        yield "nothing in the space is better: all that could be was costed"
+
+
+def nothing_fits(search: Search) -> FusemaxError:
+    """What to relax if no candidate fits, and by how much."""
+    from fusemax.mapper.relax import relaxed
+
+    return relaxed(search)
+
+
+def title_of(value: float, objective: str) -> str:
+    """A value of an objective with its unit."""
+    match objective:
+        case "latency":
+            return readable_seconds(value)
+        case "dram":
+            return readable_bytes(value)
+    return f"{value:.4g} {'J' if objective == 'energy' else 'J s'}"
+
+
+def count_of(number: int) -> str:
+    """A count for a person."""
+    return readable_number(number)

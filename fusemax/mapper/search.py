@@ -1,0 +1,223 @@
+"""How a space is searched: strategies share one signature and are found by their name."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+
+from fusemax.errors import FusemaxError
+from fusemax.ir.arch import Arch
+from fusemax.ir.checked import Checked
+from fusemax.mapper.family import Costs, Family, cost
+from fusemax.mapper.objective import Objective
+from fusemax.model.energy import Accounting
+
+SAME = 1e-9
+"""Relative difference below which two values of an objective are the same."""
+TIES = 400
+"""Trees that are costed after the bound is reached, for the one of them that is best otherwise."""
+MOST_TREES = 6000
+"""Trees that an exhaustive search costs; beyond, it stops without a proof."""
+STEPS = 2000
+"""Steps of an annealing."""
+START, END = 0.3, 0.003
+"""Its temperatures: relative rises of the objective that are accepted at first and at last."""
+
+
+class Structure(Protocol):
+    """What a space is made of: trees that share their bounds."""
+
+    @property
+    def least_s(self) -> float: ...
+    @property
+    def least_j(self) -> float: ...
+
+
+class Space(Protocol):
+    """What strategies need to know of a space."""
+
+    checked: Checked
+    arch: Arch
+    shapes: dict[str, int]
+    considered: int
+    partial: bool
+
+    @property
+    def least_bytes(self) -> float:
+        """Bytes that no mapping undercuts."""
+
+    def structures(self, by_energy: bool) -> Iterator[Any]:
+        """All structures, the most promising first."""
+
+    def families(self, structure: Any) -> Iterator[Family]:
+        """The trees of a structure."""
+
+    def start(self, random: random.Random) -> Any:
+        """A state to begin with."""
+
+    def neighbour(self, state: Any, random: random.Random) -> Any:
+        """A state that differs in one choice."""
+
+    def family(self, state: Any) -> Family:
+        """The tree of a state."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The best candidate of a tree."""
+
+    key: tuple[float, ...]
+    family: Family
+    at: int
+    share: float | None
+
+
+@dataclass
+class Search:
+    """The best entries so far, and what was done to find them."""
+
+    space: Space
+    objective: Objective
+    accounting: Accounting
+    top: int
+    jobs: int = 1
+    limit: int = MOST_TREES
+    seed: int = 0
+    progress: Callable[[int, float], None] | None = None
+    best: list[Entry] = field(default_factory=list)
+    trees: int = 0
+    costed: int = 0
+    fitting: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    least: float = math.inf
+    proven: bool = False
+    interrupted: bool = False
+
+    def floor(self, structure: Structure) -> float:
+        """What no member of a structure undercuts; the least of all is kept."""
+        floor = self.objective.floor(structure.least_s, structure.least_j, self.space.least_bytes)
+        self.least = min(self.least, floor)
+        return floor
+
+    def value(self) -> float:
+        """The best value so far."""
+        return self.best[0].key[0] if self.best else math.inf
+
+    def take(self, family: Family, costs: Costs | str) -> Entry | None:
+        """Take down what a tree costs, or why it is none; its best candidate, if one fits."""
+        self.trees += 1
+        if isinstance(costs, str):
+            self.refused[costs] += 1
+            return None
+        self.costed += family.size
+        self.fitting += int(np.count_nonzero(costs.feasible))
+        keys = self.objective.keys(costs)
+        at = int(np.lexsort(keys[::-1])[0])
+        if not math.isfinite(keys[0][at]):
+            return None
+        share = None if costs.share is None else float(costs.share[at])
+        entry = Entry(tuple(float(key[at]) for key in keys), family, at, share)
+        if all(entry.key != other.key for other in self.best):
+            self.best = sorted([*self.best, entry], key=lambda e: e.key)[: self.top]
+        if self.progress is not None:
+            self.progress(self.trees, self.value())
+        return entry
+
+
+def priced(space: Space, family: Family, accounting: Accounting) -> Costs | str:
+    """What a tree costs, or the first line of why it is none."""
+    try:
+        return cost(space.checked, space.arch, family, space.shapes, accounting)
+    except FusemaxError as error:
+        return error.problems[0].message
+
+
+def exhaustive(search: Search) -> None:
+    """Cost the most promising structures first, until no structure that is left can be better: then it is proven."""
+    ties = 0
+    try:
+        for structure, priced_ in _priced(search):
+            floor = search.floor(structure)
+            if floor > search.value() * (1 + SAME):
+                search.proven = True
+                return
+            if search.value() <= floor * (1 + SAME):
+                search.proven = True
+                if ties >= TIES:
+                    return
+                ties += len(priced_)
+            elif search.trees >= search.limit:
+                return
+            for family, costs in priced_:
+                search.take(family, costs)
+        search.proven = True
+    except KeyboardInterrupt:
+        search.interrupted = True
+
+
+def _priced(search: Search) -> Iterator[tuple[Any, list[tuple[Family, Costs | str]]]]:
+    """Structures in order, each with its trees and what they cost; by several processes if there are more jobs."""
+    structures = search.space.structures(search.objective.name == "energy")
+    if search.jobs <= 1:
+        for structure in structures:
+            yield structure, _all_of(search.space, structure, search)
+        return
+    with ProcessPoolExecutor(search.jobs, initializer=_begin, initargs=(search.space, search.accounting)) as pool:
+        while batch := list(islice(structures, 4 * search.jobs)):
+            yield from zip(batch, pool.map(_work, batch), strict=True)
+
+
+def _all_of(space: Space, structure: Any, search: Search) -> list[tuple[Family, Costs | str]]:
+    if search.floor(structure) > search.value() * (1 + SAME):
+        return []
+    return [(family, priced(space, family, search.accounting)) for family in space.families(structure)]
+
+
+_WORKER: dict[str, Any] = {}
+
+
+def _begin(space: Space, accounting: Accounting) -> None:
+    """Give a process the space."""
+    _WORKER.update(space=space, accounting=accounting)
+
+
+def _work(structure: Any) -> list[tuple[Family, Costs | str]]:
+    """The trees of a structure, costed in a process of its own."""
+    space = _WORKER["space"]
+    return [(family, priced(space, family, _WORKER["accounting"])) for family in space.families(structure)]
+
+
+def anneal(search: Search) -> None:
+    """Simulated annealing (Kirkpatrick et al., Science 1983) over structures, orders and holds; tile sizes are all
+    costed at every step. Finds good mappings of spaces that are too large to be searched through, and proves nothing."""
+    source = random.Random(search.seed)
+    state = search.space.start(source)
+    now = _settle(search, state)
+    try:
+        for step in range(min(STEPS, search.limit)):
+            temperature = START * (END / START) ** (step / STEPS)
+            other = search.space.neighbour(state, source)
+            value = _settle(search, other)
+            rise = math.inf if math.isinf(value) else 0.0 if math.isinf(now) else value / now - 1
+            if rise <= 0 or source.random() < math.exp(-min(rise / temperature, 700.0)):
+                state, now = other, value
+    except KeyboardInterrupt:
+        search.interrupted = True
+
+
+def _settle(search: Search, state: Any) -> float:
+    """The best value of the tree of a state; infinite if it is none or nothing fits."""
+    family = search.space.family(state)
+    entry = search.take(family, priced(search.space, family, search.accounting))
+    return math.inf if entry is None else entry.key[0]
+
+
+STRATEGIES: dict[str, Callable[[Search], None]] = {"exhaustive": exhaustive, "anneal": anneal}

@@ -1,0 +1,294 @@
+"""Every mapping that a cascade and a machine allow: nests, layouts, orders of loops, holds and tile sizes.
+
+Structures come with the time that none of their mappings undercuts, from their operation slots and from what must be
+moved; a search takes the best first and stops when no structure left can be better.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import cycle, islice, permutations, product
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from fusemax.errors import FusemaxError, listed
+from fusemax.ir.arch import Arch
+from fusemax.ir.checked import Checked
+from fusemax.ir.expr import Number
+from fusemax.mapper.build import Builder, Choice
+from fusemax.mapper.family import Family, divisors
+from fusemax.mapper.fixed import Fixed
+from fusemax.mapper.holds import hold_options
+from fusemax.mapper.layout import Chooser, Layout, Layouts
+from fusemax.mapper.nest import Nest, nests
+from fusemax.model.plan import is_output, sources
+from fusemax.validate import solve_shapes
+
+MOST_JOINED = 2_000_000
+"""Combinations of the bodies' layouts that are listed at once; of more, the best of each body are joined."""
+PICKS = 12
+"""Picks of a random walk: the orders, and the holds in turn."""
+MOST_GRID = 4096
+"""Tile sizes of one tree that are costed at once."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A nest with a layout for each of its bodies, lengths of the cascade's own splits, and seconds and joules that
+    none of its mappings undercuts."""
+
+    nest: Nest
+    layouts: tuple[Layout, ...]
+    own: Mapping[str, int]
+    sizes: Mapping[str, int]
+    least_s: float
+    least_j: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A tree as a random walk sees it: the nest, its combination of layouts, and picks for orders and holds."""
+
+    number: int
+    at: int
+    picks: tuple[int, ...]
+
+
+class Generated:
+    """The space of a cascade on an architecture at given sizes."""
+
+    def __init__(self, checked: Checked, arch: Arch, shapes: Mapping[str, int], fixed: Fixed) -> None:
+        self.checked, self.arch, self.shapes, self.fixed = checked, arch, dict(shapes), fixed
+        self.considered = 0
+        self.partial = False
+        self._check_operators()
+
+    def _check_operators(self) -> None:
+        """Refuse a cascade with an operator that no unit has."""
+        from fusemax.mapper.nest import placed
+        from fusemax.model.cycles import slots_of
+
+        problems = []
+        for einsum in placed(self.checked):
+            lacking = {unit.name: slots_of(self.checked, einsum, unit)[1] for unit in self.arch.units}
+            if all(lacking.values()):
+                missing = "; ".join(f"'{unit}' lacks {listed(kinds)}" for unit, kinds in lacking.items())
+                problems.append(f"no unit of '{self.arch.name}' can run '{einsum.name}': {missing}")
+        if problems:
+            raise FusemaxError(
+                "\n".join(problems),
+                "give a unit the operator in the architecture's file, or write the Einsum with others",
+            )
+
+    # ------------------------------------------------------------------------------------------------------ structures
+
+    def own_lengths(self) -> Iterator[dict[str, int]]:
+        """Lengths of the splits that the cascade makes itself and that the user leaves open, on and beyond an axis."""
+        open_ = [
+            e.left
+            for e in self.checked.equations
+            if e.default and e.left not in self.shapes and isinstance(e.right, Number)
+        ]
+        inner = [
+            rank for rank in open_ if any(rank in parts for r in self.checked.ranks.values() for parts in r.splits)
+        ]
+        longest = max(length for unit in self.arch.units for _, length in unit.axes)
+        choices = []
+        for rank in inner:
+            whole = next(r.name for r in self.checked.ranks.values() for parts in r.splits if rank in parts)
+            number = self.fixed.numbers.get(rank.lower())
+            size = self.shapes.get(whole)
+            if number is not None or size is None:
+                choices.append([number] if number is not None else [None])
+            else:
+                choices.append([d for d in divisors(size) if d <= 8 * longest])
+        for lengths in product(*choices):
+            yield {rank: length for rank, length in zip(inner, lengths, strict=True) if length is not None}
+
+    @cached_property
+    def nests(self) -> list[tuple[Nest, Mapping[str, int], Mapping[str, int], _Joined]]:
+        """Every nest with lengths of the cascade's own splits, the sizes that follow, and the layouts of its bodies."""
+        found: list[tuple[Nest, Mapping[str, int], Mapping[str, int], _Joined]] = []
+        for nest in nests(self.checked):
+            for own in self.own_lengths():
+                try:
+                    sizes = solve_shapes(self.checked, {**self.shapes, **own})
+                except FusemaxError:
+                    continue
+                joined = self.joined(nest, sizes)
+                if joined is not None:
+                    found.append((nest, own, sizes, joined))
+        return found
+
+    def structures(self, by_energy: bool = False) -> Iterator[Structure]:
+        """All structures, those that may be best first; of equal ones those with fewer loops around the arrays."""
+
+        def entry(number: int, at: int) -> tuple[float, float, float, int, int]:
+            nest, _, _, joined = self.nests[number]
+            at_ = int(joined.by_energy[at]) if by_energy else at
+            bounds = max(self.floor_s, float(joined.least[at_])), float(joined.joules[at_])
+            first, second = bounds[::-1] if by_energy else bounds
+            return first, len(nest.looped), second, number, at
+
+        queue = [entry(number, 0) for number in range(len(self.nests))]
+        heapq.heapify(queue)
+        while queue:
+            _, _, _, number, at = heapq.heappop(queue)
+            yield self.structure(number, int(self.nests[number][3].by_energy[at]) if by_energy else at)
+            if at + 1 < len(self.nests[number][3].least):
+                heapq.heappush(queue, entry(number, at + 1))
+
+    def structure(self, number: int, at: int) -> Structure:
+        """One combination of layouts of a nest."""
+        nest, own, sizes, joined = self.nests[number]
+        least = max(self.floor_s, float(joined.least[at]))
+        return Structure(nest, joined.layouts(at), own, sizes, least, float(joined.joules[at]))
+
+    @cached_property
+    def floor_s(self) -> float:
+        """Seconds that inputs and outputs take over the outermost memory, each word once."""
+        return self.least_bytes / (self.arch.outermost.bandwidth_bytes_s or float("inf"))
+
+    def joined(self, nest: Nest, sizes: Mapping[str, int]) -> _Joined | None:
+        """The layouts of all bodies together, in order of their least time; None if a body has none."""
+        chooser = Chooser(self.checked, self.arch, nest, sizes, self.fixed.units)
+        each = [chooser.layouts(body) for body in nest.bodies]
+        if not all(len(layouts.pairs) for layouts in each):
+            return None
+        joined = _Joined.of(each, self.arch.clock_hz)
+        self.considered += joined.combinations
+        self.partial |= joined.combinations > len(joined.least)
+        return joined
+
+    @cached_property
+    def least_bytes(self) -> float:
+        """The bytes of all inputs and outputs; none are counted on if filters leave out a part of them."""
+        if any(einsum.constraints for einsum in self.checked.einsums):
+            return 0.0
+        views = sources(self.checked).keys() - {t.name for t in self.checked.inputs}
+        read = {use.tensor for e in self.checked.einsums if e.name not in views for use in e.reads}
+        words = 0
+        sizes = self.nests[0][2] if self.nests else {}
+        for tensor in self.checked.tensors.values() if sizes else ():
+            if is_output(tensor) or (tensor.name in read and tensor.name in sources(self.checked)):
+                places = [r for i, r in enumerate(tensor.ranks) if i != tensor.iterative]
+                words += int(np.prod([int(sizes[rank]) for rank in places], dtype=object))
+        return words * self.arch.word_bits / 8
+
+    # -------------------------------------------------------------------------------------------------------- families
+
+    def families(self, structure: Structure) -> Iterator[Family]:
+        """All trees of a structure, each with all of its tile sizes."""
+        builder = self.builder(structure)
+        for outer, inner in self.orders(structure.nest):
+            bare = Choice(structure.nest, structure.layouts, outer, inner)
+            options = [self.kept(each) for each in hold_options(builder, bare, self.arch)]
+            for holds in product(*options):
+                yield self.tree(builder, bare, holds)
+
+    def builder(self, structure: Structure) -> Builder:
+        """Who writes the mappings of a structure."""
+        return Builder(self.checked, self.arch, structure.nest, structure.layouts, structure.sizes, structure.own)
+
+    def orders(self, nest: Nest) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """The orders of blocks outside, and of loops inside."""
+        return list(product(permutations(nest.blocked), permutations((*nest.looped, *nest.blocked))))
+
+    def tree(self, builder: Builder, bare: Choice, holds: tuple[Any, ...]) -> Family:
+        """One tree with all of its tile sizes."""
+        choice = replace(bare, holds=tuple(hold for each in holds for hold in each))
+        return Family(builder.mapping(choice), {}, self.grid(builder))
+
+    # ----------------------------------------------------------------------------------------------------- random walks
+
+    def start(self, source: Random) -> State:
+        """The first structure, with picks at random."""
+        return State(0, 0, tuple(source.randrange(1 << 16) for _ in range(PICKS)))
+
+    def neighbour(self, state: State, source: Random) -> State:
+        """A structure nearby, or another pick."""
+        if source.random() < 0.4:
+            number = source.randrange(len(self.nests)) if source.random() < 0.2 else state.number
+            last = len(self.nests[number][3].least) - 1
+            step = int(source.expovariate(0.05)) * source.choice((-1, 1))
+            return replace(state, number=number, at=min(max(state.at + step, 0), last))
+        picks = list(state.picks)
+        picks[source.randrange(PICKS)] = source.randrange(1 << 16)
+        return replace(state, picks=tuple(picks))
+
+    def family(self, state: State) -> Family:
+        """The tree that a state means: each pick chooses among what there is."""
+        structure = self.structure(state.number, state.at)
+        builder = self.builder(structure)
+        orders = self.orders(structure.nest)
+        outer, inner = orders[state.picks[0] % len(orders)]
+        bare = Choice(structure.nest, structure.layouts, outer, inner)
+        options = [self.kept(each) for each in hold_options(builder, bare, self.arch)]
+        holds = tuple(each[pick % len(each)] for each, pick in zip(options, cycle(state.picks[1:])))
+        return self.tree(builder, bare, holds)
+
+    def kept(self, options: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The options that hold a tensor where a user wants it."""
+        return tuple(
+            option for option in options
+            if all(self.fixed.levels.get(tensor, level) == level for tensor, level, _, _ in option)
+        ) if options else options  # fmt: skip
+
+    def grid(self, builder: Builder) -> dict[str, Any]:
+        """All combinations of the open extents: divisors of what is left of a variable."""
+        names: list[str] = []
+        choices: list[list[int]] = []
+        for parts in builder.parts.values():
+            if parts.open is None:
+                continue
+            rest = builder.extent(parts.variable) // parts.length
+            wanted = self.fixed.numbers.get(parts.inner or "")
+            names.append(parts.open)
+            choices.append(divisors(rest) if wanted is None else [wanted])
+        table = np.array(list(islice(product(*choices), MOST_GRID)), np.int64).reshape(-1, len(names))
+        return {name: table[:, i] for i, name in enumerate(names)}
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Layouts of several bodies together: `least` seconds in rising order, and which layouts each has."""
+
+    each: tuple[Layouts, ...]
+    order: Any
+    least: Any
+    joules: Any
+    by_energy: Any
+    combinations: int
+
+    @staticmethod
+    def of(each: list[Layouts], clock_hz: float) -> _Joined:
+        """Join the bodies' layouts, the best of each if there are too many combinations."""
+        counts = [len(layouts.pairs) for layouts in each]
+        combinations = int(np.prod(counts, dtype=object))
+        most = max(1, int(MOST_JOINED ** (1 / len(each)))) if combinations > MOST_JOINED else max(counts)
+        best = [np.argsort(layouts.cycles.max(axis=1), kind="stable")[:most] for layouts in each]
+        cycles, joules = each[0].cycles[best[0]], each[0].joules[best[0]]
+        for layouts, chosen in zip(each[1:], best[1:], strict=True):
+            cycles = (cycles[:, None, :] + layouts.cycles[chosen][None, :, :]).reshape(-1, cycles.shape[-1])
+            joules = (joules[:, None] + layouts.joules[chosen][None, :]).reshape(-1)
+        least = cycles.max(axis=1) / clock_hz
+        order = np.lexsort((joules, least))
+        shape = [len(chosen) for chosen in best]
+        at = np.unravel_index(order, shape)
+        return _Joined(
+            tuple(each),
+            [b[i] for b, i in zip(best, at, strict=True)],
+            least[order],
+            joules[order],
+            np.lexsort((least[order], joules[order])),
+            combinations,
+        )
+
+    def layouts(self, number: int) -> tuple[Layout, ...]:
+        """The layouts of one combination."""
+        return tuple(of.layout(int(at[number])) for of, at in zip(self.each, self.order, strict=True))

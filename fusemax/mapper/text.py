@@ -1,0 +1,57 @@
+"""What a search found, for a person: the table of the best, the best in full, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fusemax.mapper.result import MapResult, count_of, title_of
+from fusemax.tables import Table
+from fusemax.units import readable_bytes, readable_seconds
+
+
+def result_text(result: MapResult, width: int | None = None) -> str:
+    """The tables, then the best mapping as a file would have it."""
+    texts = [table.text(width) for table in result_tables(result)]
+    if result.best:
+        texts.append(str(result.best[0].mapping).rstrip())
+    return "\n\n".join(texts)
+
+
+def result_tables(result: MapResult) -> Iterator[Table]:
+    """The best mappings, then what was searched."""
+    rows = tuple(
+        (
+            str(row["place"]),
+            readable_seconds(row["latency_s"]),
+            f"{row['energy_j']:.4g} J",
+            readable_bytes(row["dram_bytes"]),
+            *(f"{row[name]:.1%}" for name in row if name.startswith("utilization_")),
+            row["bound"],
+        )
+        for row in result.rows()
+    )
+    units = [
+        name.removeprefix("utilization_") for name in (result.rows() or [{}])[0] if name.startswith("utilization_")
+    ]
+    columns = ("", "latency", "energy", "DRAM traffic", *units, "limited by")
+    title = f"Mappings of {result.cascade} on {result.arch}, by {result.objective}"
+    right = tuple(range(1, 4 + len(units)))
+    yield Table(title, columns, rows, right=right, below=tuple(_below(result)))
+
+
+def _below(result: MapResult) -> Iterator[str]:
+    s = result.statistics
+    yield f"sizes {', '.join(f'{rank}={size}' for rank, size in result.shapes.items())}"
+    refused = sum(times for _, times in s.refused)
+    trees = f"{count_of(s.trees)} trees and {count_of(s.costed)} candidates costed, {count_of(s.fitting)} fit"
+    yield f"{s.strategy}: {count_of(s.considered)} layouts considered, {trees}, {count_of(refused)} trees refused, {s.seconds:.1f} s"
+    for reason, times in s.refused[:3]:
+        yield f"  {count_of(times)} refused: {reason}"
+    if s.interrupted:
+        yield "interrupted: this is the best so far"
+    elif s.proven:
+        least = f"; nothing takes less than {title_of(result.least, result.objective)}" if result.least > 0 else ""
+        yield f"optimal in this space{least}"
+    else:
+        yield "not proven: the search was cut off before all that could be better was costed"
+    yield from (f"why: {reason}" for reason in result.reasons)
