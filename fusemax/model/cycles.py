@@ -88,6 +88,19 @@ def slots_of(checked: Checked, einsum: CheckedEinsum, unit: Unit) -> tuple[int, 
     return total, tuple(missing)
 
 
+def edge_rates(unit: Unit) -> tuple[int, ...]:
+    """Words per cycle over each edge of a unit, and over all by which words enter.
+
+    >>> from fusemax import load_arch
+    >>> edge_rates(load_arch("fusemax-cloud").units[0])
+    (256, 256, 256, 512)
+    """
+    lengths = dict(unit.axes)
+    each = tuple(lengths[axis] for _, axis in unit.edges)
+    entering = sum(lengths[axis] for edge, axis in unit.edges if edge != LEAVING)
+    return (*each, entering) if entering else each
+
+
 def edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], problems: list[Problem]) -> Any:
     """Cycles for the words over the edges; what varies along no single entering edge takes the best split."""
     lengths = dict(unit.axes)

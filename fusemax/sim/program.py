@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, prod
+from math import ceil, gcd, lcm, prod
 
 from fusemax.ir.checked import Use, When
 from fusemax.ir.expr import variable_of
 from fusemax.ir.mapping import Block
 from fusemax.model.accesses import Crossing, Movement
 from fusemax.model.bind import Bound
-from fusemax.model.cycles import edge_cycles, times
+from fusemax.model.cycles import edge_cycles, edge_rates, times
 from fusemax.model.filtered import steps
 from fusemax.model.plan import LoopRef, Placement, Step, parts_of
 from fusemax.model.registers import iterative_variables, room, waiting
@@ -29,20 +29,22 @@ from fusemax.sim.turns import take_turns
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Integer ticks in which a cycle and a byte of the outermost memory are exact.
+    """Integer ticks in which a cycle, a byte of the outermost memory, and a word over an edge are exact.
 
-    >>> Clock.of(940e6, 400 * 2**30)
-    Clock(cycle=67108864, byte=146875)
+    >>> Clock.of(940e6, 400 * 2**30), Clock.of(1e9, 1e9, (4, 6))
+    (Clock(cycle=67108864, byte=146875), Clock(cycle=12, byte=12))
     """
 
     cycle: int
     byte: int
 
     @staticmethod
-    def of(clock_hz: float, bandwidth_bytes_s: float) -> Clock:
-        """The ticks for a clock and a bandwidth."""
+    def of(clock_hz: float, bandwidth_bytes_s: float, rates: Iterable[int] = ()) -> Clock:
+        """The ticks for a clock, a bandwidth, and the words a cycle that edges let pass."""
         ratio = Fraction(bandwidth_bytes_s) / Fraction(clock_hz)
-        return Clock(ratio.numerator, ratio.denominator)
+        words = lcm(*rates)
+        times = words // gcd(words, ratio.numerator)
+        return Clock(ratio.numerator * times, ratio.denominator * times)
 
 
 class Program:
@@ -54,7 +56,7 @@ class Program:
         self.numbers = [n for n, p in enumerate(self.plan.placements) if p.phase == phase]
         bandwidth = self.arch.outermost.bandwidth_bytes_s
         assert bandwidth is not None, "the reader of architectures asks for it"
-        self.clock = Clock.of(self.arch.clock_hz, bandwidth)
+        self.clock = Clock.of(self.arch.clock_hz, bandwidth, (r for u in self.arch.units for r in edge_rates(u)))
         self.kernel = Kernel()
         self.machine = Machine(self.kernel)
         self.order = self._order()

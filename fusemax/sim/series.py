@@ -66,24 +66,24 @@ class Series:
     strict: bool = False
     periodic: bool = True
     special: tuple[LoopRef, ...] = ()
-    waits: list[Wait] = field(default_factory=list)
-    server: Server | None = None
-    segment: Segment | None = None
+    waits: list[Wait] = field(repr=False, default_factory=list)
+    server: Server | None = field(repr=False, default=None)
+    segment: Segment | None = field(repr=False, default=None)
     instance: Callable[[int], int] | None = None
     per_instance: int = 0
     drain: int = 0
-    watched: list[Series] = field(default_factory=list)
+    watched: list[Series] = field(repr=False, default_factory=list)
     next: int = 0
     ready: int | None = None
     key: int = 0
     note: str = ""
-    binding: Wait | None = None
+    binding: Wait | None = field(repr=False, default=None)
     done: deque[int] = field(default_factory=deque)
     oldest: int = 0
     last: int = 0
-    waiting: list[tuple[int, Series]] = field(default_factory=list)
+    waiting: list[tuple[int, Series]] = field(repr=False, default_factory=list)
     queue: int = 0
-    levels: list[Level] = field(default_factory=list)
+    levels: list[Level] = field(repr=False, default_factory=list)
 
     def refresh(self) -> None:
         """Find out when the next task may begin."""

@@ -233,10 +233,9 @@ class Tiles:
         dropped = self.program.dropped(placement, series.nest, self.program.depends(placement, count.tensor))
         nest = series.nest.without(dropped)
         size = float(count.words) / nest.count * self.arch.word_bits / 8
-        if (
-            nest.loops and size * self.program.clock.byte < LEAST * self.program.clock.cycle
-        ):  # the innermost loop's all at once
-            nest = nest.without(nest.loops[-1:])
+        small = size * self.program.clock.byte < LEAST * self.program.clock.cycle
+        if nest.loops and small and not self.shared_by_others(number, count.tensor, nest.loops[-1]):
+            nest = nest.without(nest.loops[-1:])  # the innermost loop's all at once
         weights = self.program.order.weights[number]
         base = series.position(0)
         position = IndexMap(terms_of(nest, weights), base).compiled(nest.count)
@@ -273,6 +272,13 @@ class Tiles:
             )
             for store in self.stores.get(count.tensor, []):
                 self.program.wait(load, store, same(store.nest, nest, pairs, back), count.tensor)
+
+    def shared_by_others(self, number: int, tensor: str, loop: LoopRef) -> bool:
+        """Whether others take part in a tensor that is made on chip within the same iteration of a loop."""
+        others = [p for n in self.numbers if n != number and loop in (p := self.plan.placements[n]).loops]
+        return tensor in self.makers and any(
+            p.name == tensor or any(use.tensor == tensor for use in p.einsum.reads) for p in others
+        )
 
     def fill_after_stores(self) -> None:
         """What comes back from the outermost memory has been brought there before."""
