@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from fusemax.errors import FusemaxError as FusemaxError
     from fusemax.ir.cascade import Cascade as Cascade
     from fusemax.ir.checked import Checked as Checked
+    from fusemax.mapper import MapResult as MapResult
+    from fusemax.mapper import map_cascade as map_cascade
     from fusemax.model import Estimate as Estimate
     from fusemax.model import evaluate as evaluate
     from fusemax.model.compare import Comparison as Comparison
@@ -31,6 +33,7 @@ _HOMES = {
     "Comparison": "fusemax.model.compare",
     "Estimate": "fusemax.model",
     "FusemaxError": "fusemax.errors",
+    "MapResult": "fusemax.mapper",
     "Trace": "fusemax.sim.trace",
     "analyze": "fusemax.analysis",
     "check": "fusemax.validate",
@@ -40,6 +43,7 @@ _HOMES = {
     "load_arch": "fusemax.syntax.arch",
     "load_mapping": "fusemax.syntax.mapping",
     "load_cascade": "fusemax.syntax.files",
+    "map_cascade": "fusemax.mapper",
     "parse": "fusemax.syntax.parser",
     "simulate": "fusemax.sim.simulate",
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fusemax.report.estimates import EvaluationReport
     from fusemax.report.reproduce import Reproduction
     from fusemax.report.runs import RunReport
+    from fusemax.report.searches import MapReport
     from fusemax.report.show_mapping import ShownMapping
     from fusemax.report.simulations import SimulationReport
 
@@ -161,6 +162,59 @@ def simulated(
         write_trace(bound, trace, window, progress)
     found = run(bound, window, progress=progress)
     return SimulationReport(found, point.model, point.seq, error, (chosen.remark,) if chosen.remark else ())
+
+
+def mapped(
+    cascade: str | None,
+    arch: str | None,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    template: str | None = None,
+    against: str | None = None,
+    simulates: bool = False,
+    checks: bool = False,
+    limit: int | None = None,
+    name: str | None = None,
+    accounting: str = "full",
+    **wanted: Any,
+) -> MapReport:
+    """Search for the best mappings; say what changed to another one, and run the best."""
+    from dataclasses import replace
+
+    from fusemax.mapper import map_cascade
+    from fusemax.mapper.search import MOST_TREES
+    from fusemax.model import evaluate
+    from fusemax.model.bind import bind
+    from fusemax.report.searches import MapReport
+    from fusemax.report.simulations import SimulationReport, check_numbers
+    from fusemax.sim.simulate import run
+    from fusemax.syntax.arch import load_arch
+    from fusemax.syntax.mapping import load_mapping
+
+    tree = None if template is None else load_mapping(template)
+    if tree is None and (cascade is None or arch is None):
+        raise FusemaxError("a search needs a cascade and an architecture", "add --cascade and --arch, or --template")
+    checked = check(load_cascade(cascade or (tree.cascade if tree else "")))
+    machine = load_arch(arch or (tree.arch if tree else ""))
+    sizes = shapes_for(checked, model, length, shapes)
+    result = map_cascade(
+        checked, machine, sizes, template=tree, limit=limit or MOST_TREES, accounting=accounting, **wanted
+    )
+    best = tuple(replace(f, mapping=replace(f.mapping, name=name or f.mapping.name)) for f in result.best)
+    result = replace(result, best=best)
+    other = None
+    if against is not None:
+        named = load_mapping(against)
+        point, chosen = _point(named, checked, shapes, model, length, {})
+        other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=accounting)
+    report = None
+    if simulates and best:
+        bound = bind(checked, machine, best[0].mapping, sizes, {})
+        error = check_numbers(bound) if checks else None
+        report = SimulationReport(run(bound), model, length, error)
+    return MapReport(result, other, report)
 
 
 def compared(

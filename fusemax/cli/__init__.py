@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from fusemax import __version__
-from fusemax.cli import cascades, models, simulations
+from fusemax.cli import cascades, models, searches, simulations
 from fusemax.cli.output import FAILURE, INTERRUPTED, SUCCESS, complain
 from fusemax.errors import FusemaxError, did_you_mean
 
@@ -69,5 +69,5 @@ def group() -> None:
     """
 
 
-for command in (*cascades.COMMANDS, *models.COMMANDS, *simulations.COMMANDS):
+for command in (*cascades.COMMANDS, *models.COMMANDS, *simulations.COMMANDS, *searches.COMMANDS):
     group.add_command(command)

@@ -20,9 +20,9 @@ from fusemax.mapper.family import Costs, Family, cost
 from fusemax.mapper.objective import Objective
 from fusemax.model.energy import Accounting
 
-SAME = 1e-9
+SAME = 1e-8
 """Relative difference below which two values of an objective are the same."""
-TIES = 400
+TIES = 150
 """Trees that are costed after the bound is reached, for the one of them that is best otherwise."""
 MOST_TREES = 6000
 """Trees that an exhaustive search costs; beyond, it stops without a proof."""

@@ -26,6 +26,7 @@ from fusemax.mapper.fixed import Fixed
 from fusemax.mapper.holds import hold_options
 from fusemax.mapper.layout import Chooser, Layout, Layouts
 from fusemax.mapper.nest import Nest, nests
+from fusemax.mapper.objective import rounded
 from fusemax.model.plan import is_output, sources
 from fusemax.validate import solve_shapes
 
@@ -128,17 +129,17 @@ class Generated:
     def structures(self, by_energy: bool = False) -> Iterator[Structure]:
         """All structures, those that may be best first; of equal ones those with fewer loops around the arrays."""
 
-        def entry(number: int, at: int) -> tuple[float, float, float, int, int]:
+        def entry(number: int, at: int) -> tuple[float, int, int, float, int]:
             nest, _, _, joined = self.nests[number]
             at_ = int(joined.by_energy[at]) if by_energy else at
             bounds = max(self.floor_s, float(joined.least[at_])), float(joined.joules[at_])
             first, second = bounds[::-1] if by_energy else bounds
-            return first, len(nest.looped), second, number, at
+            return float(rounded(first)), len(nest.looped), at, second, number
 
         queue = [entry(number, 0) for number in range(len(self.nests))]
         heapq.heapify(queue)
         while queue:
-            _, _, _, number, at = heapq.heappop(queue)
+            _, _, at, _, number = heapq.heappop(queue)
             yield self.structure(number, int(self.nests[number][3].by_energy[at]) if by_energy else at)
             if at + 1 < len(self.nests[number][3].least):
                 heapq.heappush(queue, entry(number, at + 1))

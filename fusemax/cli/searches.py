@@ -1,0 +1,122 @@
+"""The commands that search: `map`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from fusemax.cli.options import (
+    ARCH,
+    CASCADE,
+    MAPPING,
+    Command,
+    Integer,
+    accounting_option,
+    json_option,
+    shape_options,
+)
+from fusemax.cli.output import INTERRUPTED, print_json, print_wrote, width, write_text
+
+PATIENCE_S = 1.0
+"""A search that takes longer shows how far it is."""
+EVERY_S = 0.2
+"""So often it does."""
+
+
+@click.command("map", cls=Command, short_help="Find the best mappings of a cascade on an architecture.")
+@click.option("--cascade", type=CASCADE, metavar="NAME|FILE", help="A cascade; the template's if not given.")
+@click.option("--arch", type=ARCH, metavar="NAME|FILE", help="An architecture; the template's if not given.")
+@shape_options
+@click.option("--objective", default="latency", show_default=True, metavar="NAME", help="latency, energy, edp or dram.")
+@click.option("--strategy", default="exhaustive", show_default=True, metavar="NAME", help="exhaustive or anneal.")
+@click.option(
+    "--template",
+    type=MAPPING,
+    metavar="NAME|FILE",
+    help="Search what a mapping leaves open: parameters, cases and `?`.",
+)
+@click.option("--fix", "fix", multiple=True, metavar="NAME=VALUE",
+              help="Fix a length, a parameter, or the unit of an Einsum: p1=8, M0=512, SLN=array2d.")  # fmt: skip
+@click.option("--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there if it is held: QK=buffer.")
+@click.option("--top", type=Integer("number of mappings", 1), default=5, show_default=True, metavar="N",
+              help="So many of the best.")  # fmt: skip
+@click.option("--against", type=MAPPING, metavar="NAME|FILE", help="Tell what changed to another mapping of the same cascade.")  # fmt: skip
+@click.option("--simulate", "simulates", is_flag=True, help="Run the best mapping tile by tile too.")
+@click.option("--check", "checks", is_flag=True, help="With numbers, compared with the interpreter's.")
+@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
+@click.option("--jobs", type=Integer("number of processes", 1), default=1, show_default=True, metavar="N",
+              help="Search with several processes.")  # fmt: skip
+@click.option("--seed", type=Integer("seed", 0), default=0, metavar="N", help="Of the random numbers of `anneal`.")
+@accounting_option
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the best: a .mapping file.")
+@click.option(
+    "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the costs of the best to a .csv file."
+)
+@json_option
+def map_command(
+    cascade: str | None, arch: str | None, shapes: dict[str, int], model: str | None, length: int | None, objective: str,
+    strategy: str, template: str | None, fix: tuple[str, ...], keep: tuple[str, ...], top: int, against: str | None,
+    simulates: bool, checks: bool, limit: int | None, jobs: int, seed: int, accounting: str, out: Path | None,
+    csv: Path | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Find mappings: which unit runs which Einsum, what is spread where, the loops, the tiles, and what is held.
+
+    Without a template the space is all that the cascade and the machine allow; what the algorithm forbids is left out.
+    Ctrl-C ends a search with the best so far.
+    """
+    from fusemax.pipeline import mapped
+    from fusemax.report.files import check_target, write_whole
+
+    for path, suffix in ((out, ".mapping"), (csv, ".csv")):
+        if path is not None:
+            check_target(path, (suffix,))
+    with Progress() as progress:
+        report = mapped(
+            cascade, arch, shapes=shapes, model=model, length=length, objective=objective, strategy=strategy,
+            template=template, fix=fix, keep=keep, top=top, against=against, simulates=simulates or checks, checks=checks,
+            limit=limit, jobs=jobs, seed=seed, accounting=accounting, progress=progress.show,
+            name=None if out is None else out.stem,
+        )  # fmt: skip
+    best = report.result.best
+    if out is not None and best:
+        write_whole(out, lambda path: write_text(path, str(best[0].mapping)))
+    if csv is not None:
+        write_whole(csv, lambda path: write_text(path, report.to_csv()))
+    print_json(report.to_json()) if as_json else click.echo(report.text(width()))
+    for written in (out if best else None, csv):
+        if written is not None:
+            print_wrote(written)
+    return INTERRUPTED if report.result.statistics.interrupted else int(report.wrong)
+
+
+class Progress:
+    """A line on the terminal with the trees that were costed and the best value; nothing goes into files."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.monotonic()
+        self.shown = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            click.echo("\r\033[K", nl=False, err=True)
+
+    @property
+    def show(self) -> Callable[[int, float], None] | None:
+        """Who is told; nobody if there is no terminal."""
+        return self._show if sys.stderr.isatty() else None
+
+    def _show(self, trees: int, value: float) -> None:
+        now = time.monotonic()
+        if now - self.start > PATIENCE_S and now - self.last > EVERY_S:
+            self.last, self.shown = now, True
+            click.echo(f"\r\033[Ksearching: {trees:,} trees, best {value:.6g}; Ctrl-C keeps it", nl=False, err=True)
+
+
+COMMANDS = (map_command,)
