@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fusemax.analysis import Analysis
     from fusemax.ir.arch import Arch
     from fusemax.ir.mapping import Mapping as MappingFile
+    from fusemax.mapper.pareto import Front
     from fusemax.model.choose import Chosen
     from fusemax.model.compare import Comparison, Point
     from fusemax.reference import Array
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fusemax.report.searches import MapReport
     from fusemax.report.show_mapping import ShownMapping
     from fusemax.report.simulations import SimulationReport
+    from fusemax.report.sizes import SizesReproduction
 
 
 def shapes_for(checked: Checked, model: str | None, length: int | None, given: Mapping[str, int]) -> dict[str, int]:
@@ -226,24 +228,79 @@ def compared(
     baseline: str | None = None,
     arch: str | None = None,
     accounting: str = "full",
+    end_to_end: bool = False,
+    search: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Load and cost several mappings, against a baseline: the first of them, unless another is named, as in `names`."""
+    """Load and cost several mappings, against a baseline: the first of them, unless another is named, as in `names`.
+
+    With `end_to_end` whole encoder layers, with `search` also the best that the mapper finds in the place of each.
+    """
+    from fusemax.mapper.encoder import end_to_end as encoder_layers
     from fusemax.model.compare import compare
     from fusemax.syntax.mapping import load_mapping
 
     mappings = [load_mapping(name) for name in names]
     against = dict(zip(names, (mapping.name for mapping in mappings), strict=True)).get(baseline or "", baseline)
     against = against if against is not None or len(mappings) < 2 else mappings[0].name
-    return compare(mappings, models, lengths, baseline=against, arch=arch, shapes=shapes, accounting=accounting)
+    if not end_to_end:
+        if search:
+            raise FusemaxError("--search is about encoder layers", "add --end-to-end, or use `fusemax map`")
+        return compare(mappings, models, lengths, baseline=against, arch=arch, shapes=shapes, accounting=accounting)
+    if shapes:
+        raise FusemaxError("an encoder layer has the sizes of its model", "leave --shape out")
+    return encoder_layers(
+        mappings, models, lengths, baseline=against, arch=arch, accounting=accounting, search=search, progress=progress
+    )
 
 
-def reproduced(name: str | None = None) -> Reproduction:
-    """Load a study of published values, the first that is shipped if none is named, and evaluate it again."""
+def reproduced(names: Sequence[str] = ()) -> tuple[Reproduction | SizesReproduction, ...]:
+    """Load studies of published values, all that are shipped if none is named, and evaluate them again."""
     from fusemax import resources
     from fusemax.report.reproduce import reproduce
-    from fusemax.syntax.study import KIND, load_study
+    from fusemax.report.sizes import reproduce_sizes
+    from fusemax.syntax.study import KIND, SIZES, load_sizes_study, load_study
 
-    return reproduce(load_study(name or resources.names(KIND, ".yaml")[0]))
+    sizes = resources.names(SIZES, ".yaml")
+    wanted = names or (*resources.names(KIND, ".yaml"), *sizes)
+    return tuple(
+        reproduce_sizes(load_sizes_study(name)) if name in sizes else reproduce(load_study(name)) for name in wanted
+    )
+
+
+def traded(
+    cascade: str | None,
+    arch: str | None,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    mapping: str | None = None,
+    template: str | None = None,
+    **wanted: Any,
+) -> Front:
+    """The front of a cascade on an architecture; of machines of other sizes with the mapping of the shipped study, if
+    nothing else is named."""
+    from fusemax import resources
+    from fusemax.mapper.pareto import pareto
+    from fusemax.syntax.arch import load_arch
+    from fusemax.syntax.mapping import load_mapping
+    from fusemax.syntax.study import SIZES, load_sizes_study
+
+    if wanted.get("dims") and not (cascade or mapping or template):
+        mapping = load_sizes_study(resources.names(SIZES, ".yaml")[0]).mapping
+    named = None if mapping is None else load_mapping(mapping)
+    tree = None if template is None else load_mapping(template)
+    file = named or tree
+    if file is None and (cascade is None or arch is None):
+        raise FusemaxError(
+            "a front needs a cascade and an architecture", "add --cascade and --arch, or --mapping, or --template"
+        )
+    checked = check(load_cascade(cascade or (file.cascade if file else "")))
+    machine = load_arch(arch or (file.arch if file else ""))
+    sizes = shapes_for(checked, model, length, shapes)
+    chosen = None if named is None else _point(named, checked, shapes, model, length, {})[1].values
+    return pareto(checked, machine, sizes, mapping=named, template=tree, parameters=chosen, **wanted)
 
 
 def shown(

@@ -20,7 +20,7 @@ from fusemax.cli.options import (
     shape_option,
     shape_options,
 )
-from fusemax.cli.output import print_json, print_wrote, width, write_text
+from fusemax.cli.output import print_json, print_step, print_wrote, width, write_text
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -56,11 +56,15 @@ def evaluate_command(
 @arch_option
 @accounting_option
 @json_option
+@click.option("--end-to-end", is_flag=True, help="Whole encoder layers: attention, and the model's linear layers.")
+@click.option(
+    "--search", is_flag=True, help="With --end-to-end: also the best that the mapper finds beside each mapping."
+)
 @click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to a .csv file.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw them: a .png, .svg or .pdf file.")
 def compare_command(
     names: tuple[str, ...], models: list[str], lengths: list[int], shapes: dict[str, int], baseline: str | None,
-    arch: str | None, accounting: str, as_json: bool, csv: Path | None, plot: Path | None,
+    arch: str | None, accounting: str, end_to_end: bool, search: bool, as_json: bool, csv: Path | None, plot: Path | None,
 ) -> None:  # fmt: skip
     """Cost several mappings at every model and length: latency, energy, traffic, utilization, and what limits them."""
     from fusemax.model.text import comparison_text
@@ -72,8 +76,10 @@ def compare_command(
     if plot is not None:
         check_target(plot, PICTURES)
     comparison = compared(
-        names, models=models, lengths=lengths, shapes=shapes, baseline=baseline, arch=arch, accounting=accounting
-    )
+        names, models=models, lengths=lengths, shapes=shapes, baseline=baseline, arch=arch, accounting=accounting,
+        end_to_end=end_to_end, search=search, progress=(lambda now: print_step(f"searching: {now}")) if search else None,
+    )  # fmt: skip
+    print_step("")
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, comparison.to_csv()))
     if plot is not None:
@@ -86,24 +92,29 @@ def compare_command(
             print_wrote(written)
 
 
-@click.command("reproduce", short_help="Evaluate a published study again, beside its values.")
+@click.command("reproduce", short_help="Evaluate published studies again, beside their values.")
+@click.argument("names", metavar="STUDY...", nargs=-1)
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write pictures, tables and values there."
 )
 @json_option
-def reproduce_command(out: Path | None, as_json: bool) -> None:
-    """Reproduce the published figures of attention, with the differences to the published values.
+def reproduce_command(names: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Reproduce published figures of attention, of encoder layers and of areas, with the differences to published values.
 
-    Figures are numbered as in the paper; `mappings/published/` has its values and where they are from.
+    STUDY is attention, encoder or area; all of them if none is named. Figures are numbered as in the paper;
+    `mappings/published/` has its values and where they are from.
     """
     from fusemax.pipeline import reproduced
     from fusemax.report.reproduce_files import check_folder, write_folder
 
     if out is not None:
         check_folder(out)
-    found = reproduced()
+    found = reproduced(names)
     written = () if out is None else write_folder(found, out)
-    print_json(found.to_json()) if as_json else click.echo(found.text(width()))
+    if as_json:
+        print_json({"studies": [each.to_json() for each in found]})
+    else:
+        click.echo("\n\n".join(each.text(width()) for each in found))
     for path in written:
         print_wrote(path)
 

@@ -53,6 +53,12 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     np.savez(path, **arrays)
 
 
+def print_step(text: str) -> None:
+    """Show on the terminal, in the place of what was shown before, how far a long run is; nothing if it is none."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{text}", nl=False, err=True)
+
+
 def print_wrote(path: Path) -> None:
     """Tell of a file that was written, beside the results."""
     click.echo(f"wrote {path}", err=True)

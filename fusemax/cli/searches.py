@@ -1,4 +1,4 @@
-"""The commands that search: `map`."""
+"""The commands that search: `map`, `pareto`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 
 import click
 
+from fusemax.cli.models import PICTURES
 from fusemax.cli.options import (
     ARCH,
     CASCADE,
     MAPPING,
     Command,
     Integer,
+    Items,
+    Kind,
     accounting_option,
     json_option,
     shape_options,
@@ -25,6 +28,12 @@ PATIENCE_S = 1.0
 """A search that takes longer shows how far it is."""
 EVERY_S = 0.2
 """So often it does."""
+
+
+class Axis(Kind):
+    """An axis of a front; which there are is checked with the rest."""
+
+    name = "axis"
 
 
 @click.command("map", cls=Command, short_help="Find the best mappings of a cascade on an architecture.")
@@ -93,6 +102,65 @@ def map_command(
     return INTERRUPTED if report.result.statistics.interrupted else int(report.wrong)
 
 
+@click.command("pareto", cls=Command, short_help="Trade latency, energy, area and buffer size off against each other.")
+@click.option("--cascade", type=CASCADE, metavar="NAME|FILE", help="A cascade; the mapping's if not given.")
+@click.option("--arch", type=ARCH, metavar="NAME|FILE", help="An architecture; the mapping's if not given.")
+@click.option(
+    "--mapping", type=MAPPING, metavar="NAME|FILE", help="With --dims: this mapping on machines of all sizes."
+)
+@click.option("--template", type=MAPPING, metavar="NAME|FILE", help="Search what a mapping leaves open.")
+@shape_options
+@click.option("--of", "of", type=Items(Axis()), multiple=True, callback=Items.joined, metavar="AXIS,...",
+              help="Two or three of latency, energy, area, buffer.")  # fmt: skip
+@click.option("--dims", type=Items(Integer("number of elements", 1)), multiple=True, callback=Items.joined, metavar="N,...",
+              help="Machines with so many elements along every axis, as the architecture's table of sizes has them.")  # fmt: skip
+@click.option(
+    "--fix", "fix", multiple=True, metavar="NAME=VALUE", help="Fix a length, a parameter, or the unit of an Einsum."
+)
+@click.option("--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there if it is held.")
+@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
+@accounting_option
+@json_option
+@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the points to a .csv file.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw them: a .png, .svg or .pdf file.")
+def pareto_command(
+    cascade: str | None, arch: str | None, mapping: str | None, template: str | None, shapes: dict[str, int],
+    model: str | None, length: int | None, of: list[str], dims: list[int], fix: tuple[str, ...], keep: tuple[str, ...],
+    limit: int | None, accounting: str, as_json: bool, csv: Path | None, plot: Path | None,
+) -> None:  # fmt: skip
+    """Fronts: of the mappings of a cascade on a machine, or, with --dims, of machines of several sizes.
+
+    Of the points that are shown none is better than another in everything, unless it is marked as dominated.
+    """
+    from fusemax.mapper.pareto import MOST_EXPLORED
+    from fusemax.pipeline import traded
+    from fusemax.report.files import check_target, write_whole
+
+    for path, suffixes in ((csv, (".csv",)), (plot, PICTURES)):
+        if path is not None:
+            check_target(path, suffixes)
+    with Progress() as progress:
+        front = traded(
+            cascade, arch, shapes=shapes, model=model, length=length, mapping=mapping, template=template, of=of, dims=dims,
+            fix=fix, keep=keep, limit=limit or MOST_EXPLORED, accounting=accounting, progress=progress.show,
+        )  # fmt: skip
+    if csv is not None:
+        write_whole(csv, lambda path: write_text(path, front.to_csv()))
+    if plot is not None:
+        from fusemax.report.fronts import draw_front
+
+        write_whole(plot, lambda path: draw_front(front, path))
+    if as_json:
+        print_json(front.to_json())
+    else:
+        from fusemax.mapper.text import front_text
+
+        click.echo(front_text(front, width()))
+    for written in (csv, plot):
+        if written is not None:
+            print_wrote(written)
+
+
 class Progress:
     """A line on the terminal with the trees that were costed and the best value; nothing goes into files."""
 
@@ -119,4 +187,4 @@ class Progress:
             click.echo(f"\r\033[Ksearching: {trees:,} trees, best {value:.6g}; Ctrl-C keeps it", nl=False, err=True)
 
 
-COMMANDS = (map_command,)
+COMMANDS = (map_command, pareto_command)

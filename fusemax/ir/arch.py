@@ -76,8 +76,22 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """An accelerator in another size: all axes of `dims` elements, the innermost memory, and registers by unit.
+
+    It is for workloads whose ranks have the sizes in `ranks`. `registers` has entries and square metres of each element.
+    """
+
+    dims: int
+    ranks: tuple[tuple[str, int], ...]
+    size_bytes: int
+    area_m2: float
+    registers: tuple[tuple[str, int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Arch:
-    """An accelerator."""
+    """An accelerator; `scales` are the other sizes in which its file knows it."""
 
     name: str
     source: str
@@ -85,6 +99,7 @@ class Arch:
     word_bits: int
     memories: tuple[Memory, ...]
     units: tuple[Unit, ...]
+    scales: tuple[Scale, ...] = ()
 
     @property
     def outermost(self) -> Memory:

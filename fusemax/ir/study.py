@@ -52,8 +52,30 @@ class Averages:
 
 
 @dataclass(frozen=True, slots=True)
+class SizesStudy:
+    """A study of one mapping on machines of several sizes: `dims` elements along every axis.
+
+    `seconds` are published latencies by size, `areas_mm2` published areas by architecture.
+    """
+
+    name: str
+    title: str
+    source: str
+    figure: str
+    mapping: str
+    model: str
+    length: int
+    dims: tuple[int, ...]
+    seconds: Mapping[int, float]
+    areas_mm2: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
-    """A study; `mappings` has their names in the figures, `baseline` is what figures of ratios are relative to."""
+    """A study; `mappings` has their names in the figures, `baseline` is what figures of ratios are relative to.
+
+    `end_to_end`: it is about whole encoder layers, not about attention alone.
+    """
 
     name: str
     title: str
@@ -66,3 +88,4 @@ class Study:
     figures: tuple[Figure, ...]
     averages: Averages
     values: tuple[Published, ...]
+    end_to_end: bool = False

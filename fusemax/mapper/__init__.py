@@ -11,7 +11,7 @@ from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.family import exact
-from fusemax.mapper.fixed import fixed_of
+from fusemax.mapper.fixed import Fixed, fixed_of
 from fusemax.mapper.objective import objective_of
 from fusemax.mapper.result import Found, MapResult, nothing_fits
 from fusemax.mapper.search import MOST_TREES, STRATEGIES, Search, Space
@@ -65,9 +65,7 @@ def map_cascade(
         raise FusemaxError(f"no strategy '{strategy}'", hint)
     fixed = fixed_of(fix, keep, checked, machine, tree)
     charged = accounting_of(accounting)
-    space: Space = (
-        Generated(checked, machine, shapes, fixed) if tree is None else Template(checked, machine, tree, shapes, fixed)
-    )
+    space = space_of(checked, machine, shapes, fixed, tree)
     search = Search(space, objective_of(objective), charged, max(1, top), jobs, limit, seed, progress)
     start = time.perf_counter()
     STRATEGIES[strategy](search)
@@ -79,3 +77,12 @@ def map_cascade(
         mapping, estimate = exact(checked, machine, entry.family, entry.at, space.shapes, charged, entry.share)
         found.append(Found(mapping, estimate, entry.key[0]))
     return MapResult.of(checked, machine, search, strategy, seconds, tuple(found))
+
+
+def space_of(
+    checked: Checked, arch: Arch, shapes: Mapping[str, int], fixed: Fixed, template: MappingFile | None
+) -> Space:
+    """What a template leaves open, or all that the cascade and the machine allow."""
+    if template is None:
+        return Generated(checked, arch, shapes, fixed)
+    return Template(checked, arch, template, shapes, fixed)

@@ -25,7 +25,8 @@ def concrete(mapping: MappingFile, parameters: Mapping[str, Any]) -> MappingFile
         values[parameter.name] = value if parameter.name in parameters else _settled(value, values)
     made = _Concrete(values)
     splits = tuple(
-        replace(split, parts=tuple(made.part(part) for part in split.parts), comments=NO_COMMENTS) for split in mapping.splits
+        replace(split, parts=tuple(made.part(part) for part in split.parts), comments=NO_COMMENTS)
+        for split in mapping.splits
     )
     body = tuple(_bare(node) for node in made.nodes(mapping.body))
     return MappingFile(mapping.name, (), mapping.cascade, mapping.arch, None, splits, mapping.uncounted, body)

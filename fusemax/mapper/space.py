@@ -251,7 +251,8 @@ class Generated:
             wanted = self.fixed.numbers.get(parts.inner or "")
             names.append(parts.open)
             choices.append(divisors(rest) if wanted is None else [wanted])
-        table = np.array(list(islice(product(*choices), MOST_GRID)), np.int64).reshape(-1, len(names))
+        rows = list(islice(product(*choices), MOST_GRID))
+        table = np.array(rows, np.int64).reshape(len(rows), len(names))
         return {name: table[:, i] for i, name in enumerate(names)}
 
 

@@ -80,7 +80,9 @@ class Template:
             if hold.unless != parameter.name and parameter.name not in hold.tensors
             for name in hold.tensors
         }
-        return [name for name in self.checked.tensors if name in default or (name not in held and not self.skipped(name))]
+        return [
+            name for name in self.checked.tensors if name in default or (name not in held and not self.skipped(name))
+        ]
 
     def skipped(self, name: str) -> bool:
         """Whether holding a tensor means nothing: scalars, and inputs of which views are held instead."""
@@ -139,7 +141,9 @@ class Template:
             raise FusemaxError(
                 "no value of the open lengths divides what they split", "give other sizes, or another template"
             )
-        table = np.array(rows, np.int64).reshape(-1, len(open_))
+        if not open_:
+            return {}
+        table = np.array(rows, np.int64).reshape(len(rows), len(open_))
         return {name: table[:, i] for i, name in enumerate(open_)}
 
     def is_number(self, parameter: Parameter) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from fusemax.mapper.result import MapResult, count_of, title_of
 from fusemax.tables import Table
 from fusemax.units import readable_bytes, readable_seconds
+
+if TYPE_CHECKING:
+    from fusemax.mapper.pareto import Front
 
 
 def result_text(result: MapResult, width: int | None = None) -> str:
@@ -55,3 +59,32 @@ def _below(result: MapResult) -> Iterator[str]:
     else:
         yield "not proven: the search was cut off before all that could be better was costed"
     yield from (f"why: {reason}" for reason in result.reasons)
+
+
+def front_text(front: Front, width: int | None = None) -> str:
+    """The front as a table."""
+    return front_table(front).text(width)
+
+
+def front_table(front: Front) -> Table:
+    """A row for each point; those that another one dominates are marked."""
+    areas = any(point.area_m2 is not None for point in front.points)
+    rows = tuple(
+        (
+            point.title,
+            readable_seconds(point.latency_s),
+            f"{point.energy_j:.4g} J",
+            readable_bytes(point.buffer_bytes),
+            *([] if not areas else [f"{(point.area_m2 or 0) * 1e6:.4g} mm^2"]),
+            "" if point.best else "dominated",
+        )
+        for point in front.points
+    )
+    headers = ("", "latency", "energy", "buffer", *(["area"] if areas else []), "")
+    told = "" if front.whole else "; the search was cut off, so there may be better ones"
+    below = (
+        f"sizes {', '.join(f'{rank}={size}' for rank, size in front.shapes.items())}",
+        f"{count_of(front.costed)} candidates costed{told}",
+    )
+    title = f"{front.cascade} on {front.arch}, by {' and '.join(front.axes)}"
+    return Table(title, headers, rows, right=(1, 2, 3, 4) if areas else (1, 2, 3), below=below)

@@ -78,8 +78,8 @@ class Comparison:
     def against(self, baseline: str | None) -> Comparison:
         """The same rows with their ratios to another baseline. Raises `FusemaxError` for one that is not among them."""
         _check_baseline(baseline, self.mappings)
-        others = tuple(_against(self.others, baseline)) if baseline else ()
-        return replace(self, rows=tuple(_against(self.rows, baseline)), baseline=baseline, others=others)
+        others = tuple(against(self.others, baseline)) if baseline else ()
+        return replace(self, rows=tuple(against(self.rows, baseline)), baseline=baseline, others=others)
 
     def of(self, mapping: str) -> tuple[Row, ...]:
         """The rows of one mapping."""
@@ -208,7 +208,7 @@ def compare(
             found = evaluate_points(file, checked, on, points, wanted, remarks)
         for accounting_ in wanted:
             rows[accounting_] += found[accounting_]
-    mine, *others = (tuple(_against(found, baseline)) for found in rows.values())
+    mine, *others = (tuple(against(found, baseline)) for found in rows.values())
     return Comparison(mine, baseline, charged.value, others[0] if others else (), tuple(remarks))
 
 
@@ -333,7 +333,7 @@ def _row(found: Estimate, point: Point, position: int, count: int) -> Row:
     )  # fmt: skip
 
 
-def _against(rows: Sequence[Row], baseline: str | None) -> Iterator[Row]:
+def against(rows: Sequence[Row], baseline: str | None) -> Iterator[Row]:
     """The rows with their ratios to the baseline at the same model and length."""
     base = {(row.model, row.seq): row for row in rows if row.mapping == baseline}
     for row in rows:

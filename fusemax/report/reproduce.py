@@ -9,6 +9,7 @@ from typing import Any
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.study import Figure, Published, Shows, Study
+from fusemax.mapper.encoder import end_to_end
 from fusemax.model import Estimate, evaluate
 from fusemax.model.choose import chosen_for
 from fusemax.model.compare import Comparison, Row, compare
@@ -209,7 +210,8 @@ def reproduce(study: Study) -> Reproduction:
     >>> all(difference.within for difference in found.differences)
     True
     """
-    comparison = compare(
+    evaluate_all = end_to_end if study.end_to_end else compare
+    comparison = evaluate_all(
         list(study.mappings), study.models, study.lengths, baseline=study.baseline, accounting=study.accounting
     )
     breakdowns = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from fusemax.errors import FusemaxError
 from fusemax.ir.study import Published
 from fusemax.model.compare import Row
 from fusemax.report.files import write_whole
+from fusemax.report.fronts import draw_front
 from fusemax.report.plots import Chart, StackedChart, draw_charts, figure_type
 from fusemax.report.reproduce import Reproduction
+from fusemax.report.sizes import SizesReproduction
 
 
 def check_folder(folder: Path) -> None:
@@ -26,18 +29,23 @@ def check_folder(folder: Path) -> None:
     figure_type()
 
 
-def write_folder(found: Reproduction, folder: Path) -> tuple[Path, ...]:
-    """Write all files of a reproduction into a folder, which is made if it is missing; returns their paths."""
+def write_folder(found: Sequence[Reproduction | SizesReproduction], folder: Path) -> tuple[Path, ...]:
+    """Write all files of reproductions into a folder, which is made if it is missing; returns their paths."""
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise FusemaxError(f"'{folder}' cannot be made: {reason}", "name another folder") from None
-    files: dict[str, Callable[[Path], None]] = {
-        "report.txt": _text(f"{found.text()}\n"),
-        "values.csv": _text(values_csv(found)),
-        **{f"figure-{figure.number}.png": _picture(chart) for figure, chart in found.charts()},
-    }
+    report = "\n\n".join(each.text() for each in found)
+    files: dict[str, Callable[[Path], None]] = {"report.txt": _text(f"{report}\n")}
+    for each in found:
+        match each:
+            case Reproduction():
+                files[f"values-{each.study.name}.csv"] = _text(values_csv(each))
+                files |= {f"figure-{figure.number}.png": _picture(chart) for figure, chart in each.charts()}
+            case SizesReproduction():
+                files[f"values-{each.study.name}.csv"] = _text(each.front.to_csv())
+                files[f"figure-{each.study.figure}.png"] = partial(draw_front, each.front)
     for name, write in files.items():
         write_whole(folder / name, write)
     return tuple(folder / name for name in files)

@@ -127,9 +127,22 @@ class Series:
         self.last = end + self.latency
         self.next += 1
         if self.waiting:
-            told = [entry for entry in self.waiting if entry[0] < self.next]
-            if told:
-                self.waiting = [entry for entry in self.waiting if entry[0] >= self.next]
-                for _, series in told:
-                    series.refresh()
+            self.tell()
         self.refresh()
+
+    def tell(self) -> None:
+        """Let those look again that waited for what has begun by now."""
+        told = [series for task, series in self.waiting if task < self.next]
+        if told:
+            self.waiting = [entry for entry in self.waiting if entry[0] >= self.next]
+            for series in told:
+                series.refresh()
+
+    def pass_over(self, tasks: int, ticks: int) -> None:
+        """Count so many more tasks, that are like those before and so much later."""
+        self.last += ticks
+        self.done = deque(time + ticks for time in self.done)
+        self.next += tasks
+        self.oldest += tasks
+        if self.next < self.count:
+            self.key = self.position(self.next)

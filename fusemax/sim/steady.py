@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 from fusemax.model.plan import LoopRef
+from fusemax.sim.alone import Alone, alone
 from fusemax.sim.kernel import Kernel
 from fusemax.sim.machine import LOOK, Machine, Sequencer, Server
 from fusemax.sim.series import Kind, Series
@@ -49,13 +50,15 @@ class Level:
     failures: int = 0
     wait: int = 0
     wanted: bool = False
+    alone: Alone | None = None
 
     def iteration_began(self, kernel: Kernel, iteration: int) -> None:
         """Look when everything at this time has happened, if this iteration is one to look at."""
         at = iteration % self.extent
         if not at and self.wait:
             self.wait -= 1
-        if at >= 2 and not self.wait and at - (1 << (at.bit_length() - 1)) < STRETCH and not self.wanted:
+        patient = at >= 2 and not self.wait and at - (1 << (at.bit_length() - 1)) < STRETCH
+        if (patient or (at == 2 and self.alone is not None)) and not self.wanted:
             self.wanted = True
             kernel.at(kernel.now, LOOK, self)
 
@@ -69,7 +72,8 @@ class Level:
     def fire(self, now: int) -> None:
         """Look."""
         self.wanted = False
-        self.steady.look(self, now)
+        if self.alone is None or not self.steady.skip(self.alone, now):
+            self.steady.look(self, now)
 
 
 class Steady:
@@ -86,9 +90,19 @@ class Steady:
                 continue
             extent = prod(first.nest.extents[first.nest.loops.index(loop)] for loop in loops)
             if extent >= FEWEST:
-                first.levels.append(Level(self, loops[-1], extent, first, first.strides[loops[-1]]))
+                level = Level(self, loops[-1], extent, first, first.strides[loops[-1]])
+                level.alone = alone(machine, loops, extent, members)
+                first.levels.append(level)
         for series in machine.series:
             series.levels.sort(key=lambda level: level.every)
+
+    def skip(self, alone: Alone, now: int) -> bool:
+        """Run a loop at once that has a server for itself; whether that can be done."""
+        if self.begin <= now < self.end:
+            return False
+        passed = alone.skip(now, self.begin if now < self.begin < self.end else None)
+        self.jumped += passed
+        return passed > 0
 
     def look(self, level: Level, now: int) -> None:
         """Compare with the states before, in the same run of the loop; jump if there is one like this."""
@@ -176,18 +190,12 @@ class Steady:
             tasks = times * period * series.strides.get(level.loop, 0)
             if not tasks:
                 continue
-            series.last += later
-            for i in range(len(series.done)):
-                series.done[i] += later
-            series.next += tasks
-            series.oldest += tasks
+            series.pass_over(tasks, later)
             series.waiting = [
                 (task + tasks if level.loop in reader.strides else task, reader) for task, reader in series.waiting
             ]
             if series.ready is not None:
                 series.ready += later
-            if series.next < series.count:
-                series.key = series.position(series.next)
         for segment in self.segments:
             segment.latest += later
         for server, (busy, begun, stalls) in zip(self.machine.servers, before, strict=True):

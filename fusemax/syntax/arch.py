@@ -10,6 +10,7 @@ from fusemax.errors import FusemaxError, Source, did_you_mean, in_order
 from fusemax.ir.arch import DONE_AS, Arch, Memory, Operation, Registers, Unit
 from fusemax.ir.operators import OPERATORS, REDUCERS
 from fusemax.syntax.files import find, read_text
+from fusemax.syntax.scales import read_scales
 from fusemax.syntax.schema import SchemaReader, text_value
 from fusemax.syntax.yamls import Mapping_, Node, Scalar, read_yaml
 from fusemax.units import bits_of, bytes_of, quantity
@@ -32,12 +33,12 @@ def load_arch(name: str | Path) -> Arch:
     path = find(str(name), "arch", ".yaml")
     if path.suffix in (".mapping", ".cascade"):
         raise FusemaxError(f"'{name}' is not an architecture", "an architecture is a .yaml file")
-    return parse_arch(read_text(path), str(name) if Path(name) == path else path.name)
+    return parse_arch(read_text(path), str(name) if Path(name) == path else path.name, path.parent)
 
 
-def parse_arch(text: str, name: str = "<arch>") -> Arch:
-    """Parse the text of an architecture file; `name` is what errors call it."""
-    reader = _Reader()
+def parse_arch(text: str, name: str = "<arch>", folder: Path | None = None) -> Arch:
+    """Parse the text of an architecture file; `name` is what errors call it, `folder` where its tables are."""
+    reader = _Reader(folder)
     arch = reader.arch(read_yaml(Source(name, text)))
     if reader.problems:
         raise FusemaxError(in_order(reader.problems))
@@ -45,11 +46,17 @@ def parse_arch(text: str, name: str = "<arch>") -> Arch:
 
 
 class _Reader(SchemaReader):
-    """Reads the nodes of an architecture file."""
+    """Reads the nodes of an architecture file, and the table beside it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__()
+        self.folder = folder
 
     def arch(self, node: Node) -> Arch:
         """The whole file."""
-        keys = self.keys(node, "an architecture", ("name", "source", "clock", "word", "memories", "units"))
+        keys = self.keys(
+            node, "an architecture", ("name", "source", "clock", "word", "memories", "units"), ("scaling",)
+        )
         arch = Arch(
             self.value(keys, "name", text_value, ""),
             self.value(keys, "source", text_value, ""),
@@ -57,6 +64,7 @@ class _Reader(SchemaReader):
             self.value(keys, "word", _bits, 1),
             tuple(self.memory(name, inner) for name, inner in self.entries(keys.get("memories"), "memory")),
             tuple(self.unit(name, inner) for name, inner in self.entries(keys.get("units"), "unit")),
+            self.value(keys, "scaling", lambda file, _: read_scales((self.folder or Path()) / file), ()),
         )
         outermost = next(iter(self.entries(keys.get("memories"), "memory")), None)
         if outermost and isinstance(outermost[1], Mapping_) and outermost[1].get("bandwidth") is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order, listed
-from fusemax.ir.study import Averages, Figure, Published, Shows, Study
+from fusemax.ir.study import Averages, Figure, Published, Shows, SizesStudy, Study
 from fusemax.syntax.files import find, read_text
 from fusemax.syntax.schema import SchemaReader, text_value
 from fusemax.syntax.yamls import Node, Scalar, Sequence_, read_yaml
@@ -31,6 +31,25 @@ def load_study(name: str | Path) -> Study:
     return study
 
 
+SIZES = "mappings/published/sizes"
+
+
+def load_sizes_study(name: str | Path) -> SizesStudy:
+    """Read a study of machines of several sizes, or the shipped one of that name.
+
+    Raises `FusemaxError` with every mistake of the file.
+
+    >>> load_sizes_study("area").dims
+    (16, 32, 64, 128, 256, 512)
+    """
+    path = find(str(name), SIZES, ".yaml")
+    reader = _Reader(path.parent)
+    study = reader.sizes(read_yaml(Source(str(name) if Path(name) == path else path.name, read_text(path))))
+    if reader.problems:
+        raise FusemaxError(in_order(reader.problems))
+    return study
+
+
 class _Reader(SchemaReader):
     """Reads the nodes of a study file in a folder."""
 
@@ -41,7 +60,7 @@ class _Reader(SchemaReader):
     def study(self, node: Node) -> Study:
         """The whole file."""
         required = ("name", "title", "source", "accounting", "baseline", "values", "models", "lengths", "mappings")
-        keys = self.keys(node, "a study", (*required, "figures", "averages"))
+        keys = self.keys(node, "a study", required, ("figures", "averages", "end-to-end"))
         return Study(
             self.value(keys, "name", text_value, ""),
             self.value(keys, "title", text_value, ""),
@@ -54,7 +73,29 @@ class _Reader(SchemaReader):
             tuple(self.figure(number, inner) for number, inner in self.entries(keys.get("figures"), "figure")),
             self.averages(keys.get("averages")),
             tuple(self.value(keys, "values", lambda file, _: tuple(_published(self.folder / file)), ())),
+            self.value(keys, "end-to-end", _yes, False),
         )
+
+    def sizes(self, node: Node) -> SizesStudy:
+        """The whole file of a study of sizes."""
+        required = ("name", "title", "source", "figure", "mapping", "model", "length", "dims", "seconds", "area")
+        keys = self.keys(node, "a study of sizes", required)
+        return SizesStudy(
+            self.value(keys, "name", text_value, ""),
+            self.value(keys, "title", text_value, ""),
+            self.value(keys, "source", text_value, ""),
+            self.value(keys, "figure", text_value, ""),
+            self.value(keys, "mapping", text_value, ""),
+            self.value(keys, "model", text_value, ""),
+            length=self.length(keys["length"]) if "length" in keys else 1,
+            dims=tuple(self.length(item) for item in self.items(keys.get("dims"), "dims")),
+            seconds={self.whole(n): self.number(s) for n, s in self.entries(keys.get("seconds"), "size")},
+            areas_mm2={name: self.number(area) for name, area in self.entries(keys.get("area"), "architecture")},
+        )
+
+    def whole(self, text: str) -> int:
+        """A size that is a key."""
+        return int(text) if text.isdigit() else 0
 
     def items(self, node: Node | None, what: str) -> Iterator[Node]:
         """The items of a list."""
@@ -105,6 +146,12 @@ class _Reader(SchemaReader):
             {name: self.number(value) for name, value in self.entries(keys.get("speed-up"), "mapping")},
             {name: self.number(value) for name, value in self.entries(keys.get("energy"), "mapping")},
         )
+
+
+def _yes(text: str, what: str) -> bool:
+    if text not in ("yes", "no"):
+        raise FusemaxError(f"{what} is not '{text}'", "write yes or no")
+    return text == "yes"
 
 
 def _shows(text: str, what: str) -> Shows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order
-from fusemax.ir.workload import Workload
+from fusemax.ir.workload import Layer, Workload
 from fusemax.syntax.files import find, read_text
 from fusemax.syntax.schema import SchemaReader, text_value
 from fusemax.syntax.yamls import Node, Scalar, Sequence_, read_yaml
@@ -37,7 +37,7 @@ class _Reader(SchemaReader):
 
     def workload(self, node: Node) -> Workload:
         """The whole file."""
-        keys = self.keys(node, "a workload", ("name", "title", "source", "sequence", "shapes"))
+        keys = self.keys(node, "a workload", ("name", "title", "source", "sequence", "shapes"), ("linear",))
         shapes = {
             rank: self.integer(size, f"the size of '{rank}'") for rank, size in self.entries(keys.get("shapes"), "rank")
         }
@@ -47,7 +47,33 @@ class _Reader(SchemaReader):
             self.value(keys, "source", text_value, ""),
             self.sequence(keys.get("sequence"), shapes),
             shapes,
+            *self.linear(keys.get("linear"), shapes),
         )
+
+    def linear(self, node: Node | None, shapes: dict[str, int]) -> tuple[str | None, tuple[Layer, ...]]:
+        """The linear layers and their mapping."""
+        if node is None:
+            return None, ()
+        keys = self.keys(node, "`linear`", ("mapping", "layers"))
+        layers = tuple(
+            Layer(
+                name, tuple((rank, self.ranks(factors, rank, shapes)) for rank, factors in self.entries(sizes, "rank"))
+            )
+            for name, sizes in self.entries(keys.get("layers"), "layer")
+        )
+        return self.value(keys, "mapping", text_value, None), layers
+
+    def ranks(self, node: Node, rank: str, shapes: dict[str, int]) -> tuple[str, ...]:
+        """Ranks of the model whose sizes multiply to the size of a rank of a layer."""
+        if not isinstance(node, Sequence_):
+            self.refuse(f"the size of '{rank}' is not a list of ranks", node.span, f"write `{rank}: [B, P]`")
+            return ()
+        found = [item for item in node.items if isinstance(item, Scalar)]
+        for item in found:
+            if item.value not in shapes:
+                hint = did_you_mean(item.value, shapes) or "give it one"
+                self.refuse(f"'{rank}' is a multiple of '{item.value}', which has no shape", item.span, hint)
+        return tuple(item.value for item in found)
 
     def sequence(self, node: Node | None, shapes: dict[str, int]) -> tuple[str, ...]:
         """The ranks that grow with the sequence."""

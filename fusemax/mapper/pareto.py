@@ -1,0 +1,265 @@
+"""Fronts: mappings, or machines with their mappings, of which none is better than another in everything."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusemax.errors import FusemaxError, did_you_mean, listed
+from fusemax.ir.arch import Arch
+from fusemax.ir.checked import Checked
+from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.mapper import map_cascade, space_of
+from fusemax.mapper.family import Costs, Family, exact
+from fusemax.mapper.fixed import fixed_of
+from fusemax.mapper.objective import rounded
+from fusemax.mapper.scaling import scaled
+from fusemax.mapper.search import Space, priced
+from fusemax.model import evaluate
+from fusemax.model.compare import accounting_of
+from fusemax.model.energy import area_m2
+from fusemax.model.estimate import Estimate, data_frame
+from fusemax.model.text import one
+
+if TYPE_CHECKING:
+    import pandas
+
+AXES = ("latency", "energy", "area", "buffer")
+MOST_EXPLORED = 1500
+"""Trees that are costed for a front."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A mapping on a machine: seconds, joules, square metres if they are known, and bytes of the innermost memory."""
+
+    title: str
+    latency_s: float
+    energy_j: float
+    area_m2: float | None
+    buffer_bytes: float
+    mapping: MappingFile
+    best: bool
+
+    def value(self, axis: str) -> float:
+        """Its value on an axis."""
+        found = {"latency": self.latency_s, "energy": self.energy_j, "area": self.area_m2, "buffer": self.buffer_bytes}
+        value = found[axis]
+        assert value is not None, "areas that are asked for are known"
+        return value
+
+    def to_json(self) -> dict[str, Any]:
+        """The point as JSON data."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "mapping"} | {
+            "mapping": str(self.mapping)
+        }
+
+
+@dataclass(frozen=True)
+class Front:
+    """Points by two or three axes; `best` of them are not dominated. `costed` candidates were looked at."""
+
+    cascade: str
+    arch: str
+    axes: tuple[str, ...]
+    shapes: dict[str, int]
+    points: tuple[Point, ...]
+    costed: int
+    whole: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The front as JSON data (docs/json.md)."""
+        return {
+            "cascade": self.cascade, "arch": self.arch, "axes": list(self.axes), "shapes": self.shapes,
+            "points": [point.to_json() for point in self.points], "costed": self.costed, "whole": self.whole,
+        }  # fmt: skip
+
+    def to_csv(self) -> str:
+        """A row for each point."""
+        rows = [{k: v for k, v in point.to_json().items() if k != "mapping"} for point in self.points]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]) if rows else ["title"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each point. Raises `FusemaxError` without pandas."""
+        return data_frame([point.to_json() for point in self.points])
+
+    def __str__(self) -> str:
+        from fusemax.mapper.text import front_text
+
+        return front_text(self)
+
+
+def pareto(
+    checked: Checked,
+    arch: Arch,
+    shapes: Mapping[str, int],
+    *,
+    of: Sequence[str] = (),
+    mapping: MappingFile | None = None,
+    template: MappingFile | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    dims: Sequence[int] = (),
+    fix: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    accounting: str = "full",
+    limit: int = MOST_EXPLORED,
+    progress: Callable[[int, float], None] | None = None,
+) -> Front:
+    """The front of a cascade on an architecture, by two or three of `latency`, `energy`, `area` and `buffer`.
+
+    With `dims` there is a point for each size of the machine (all axes of so many elements; buffer, registers and areas
+    as the architecture's table of sizes has them), with `mapping`, or with the quickest that is found. Without `dims`
+    the points are mappings of the space of `map_cascade`, of which at most `limit` trees are costed, and
+    `buffer` is what they use of it. Raises `FusemaxError` for axes without data. Source: FuseMax (Nayak et al., MICRO
+    2024), section VI, Figure 12, for latency against area.
+
+    >>> from fusemax import check, load_arch, load_cascade, load_mapping
+    >>> shapes = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 262144, "P": 262144}
+    >>> found = pareto(check(load_cascade("attention-1pass")), load_arch("fusemax-cloud"), shapes,
+    ...                mapping=load_mapping("fusemax-binding"), dims=[16, 512])
+    >>> [round(point.latency_s, 3) for point in found.points]
+    [30266.669, 29.583]
+    """
+    axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), arch)
+    if dims:
+        made = [_sized(checked, scaled(arch, n, shapes), shapes, mapping, template, parameters, fix, keep, accounting, axes)
+                for n in dict.fromkeys(dims)]  # fmt: skip
+        titled = [(f"{n} x {n}", *point) for n, point in zip(dict.fromkeys(dims), made, strict=True)]
+        return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
+    fixed = fixed_of(fix, keep, checked, arch, template)
+    collector = _Collector(space_of(checked, arch, shapes, fixed, template), axes, accounting, arch)
+    whole = collector.explore(limit, progress)
+    titled = [(str(i), *point) for i, point in enumerate(collector.points(), 1)]
+    return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), collector.costed, whole)
+
+
+def _axes(wanted: Sequence[str], sized: bool, arch: Arch) -> tuple[str, ...]:
+    """The axes, checked."""
+    for name in wanted:
+        if name not in AXES:
+            raise FusemaxError(f"no axis '{name}'", did_you_mean(name, AXES) or f"choose {listed(AXES, word='or')}")
+    axes = tuple(dict.fromkeys(wanted))
+    if not 2 <= len(axes) <= 3:
+        raise FusemaxError(f"a front has two or three axes, not {len(axes)}", "write `--of latency,energy`")
+    if "area" in axes and not sized:
+        raise FusemaxError(
+            "all mappings of one machine have the same area", "add --dims 64,128,256, or leave `area` out"
+        )
+    return axes
+
+
+def _sized(
+    checked: Checked, arch: Arch, shapes: Mapping[str, int], mapping: MappingFile | None, template: MappingFile | None,
+    parameters: Mapping[str, Any] | None, fix: Sequence[str], keep: Sequence[str], accounting: str, axes: tuple[str, ...],
+) -> tuple[Estimate, float | None, float, MappingFile]:  # fmt: skip
+    """The estimate on a machine of one size, its area, its buffer, and the mapping."""
+    area = area_m2(arch) if "area" in axes else None
+    buffer = float(arch.memories[-1].size_bytes or 0)
+    if mapping is not None:
+        return (
+            evaluate(checked, arch, mapping, shapes, parameters=parameters, accounting=accounting),
+            area,
+            buffer,
+            mapping,
+        )
+    best = map_cascade(checked, arch, shapes, template=template, fix=fix, keep=keep, top=1, accounting=accounting).best[
+        0
+    ]
+    return best.estimate, area, buffer, best.mapping
+
+
+def _marked(
+    found: Sequence[tuple[str, Estimate, float | None, float, MappingFile]], axes: tuple[str, ...]
+) -> tuple[Point, ...]:
+    """Points with a mark for those that are not dominated."""
+    points = [
+        Point(title, one(e.latency_s), one(e.energy_j), area, buffer, mapping, True)
+        for title, e, area, buffer, mapping in found
+    ]
+    values = np.array([[point.value(axis) for axis in axes] for point in points]).reshape(len(points), len(axes))
+    best = undominated(values)
+    return tuple(
+        Point(p.title, p.latency_s, p.energy_j, p.area_m2, p.buffer_bytes, p.mapping, bool(b))
+        for p, b in zip(points, best, strict=True)
+    )
+
+
+def undominated(values: Any) -> Any:
+    """Which rows no other row undercuts or equals in every column; of equal rows the first.
+
+    >>> undominated(np.array([[1.0, 4.0], [2.0, 2.0], [2.0, 3.0], [2.0, 2.0], [4.0, 1.0]])).tolist()
+    [True, True, False, False, True]
+    """
+    order = np.lexsort(values.T[::-1])
+    kept: list[int] = []
+    for at in order:
+        if not kept or not np.all(values[kept] <= values[at], axis=1).any():
+            kept.append(int(at))
+    found = np.zeros(len(values), bool)
+    found[kept] = True
+    return found
+
+
+@dataclass
+class _Collector:
+    """Costs trees, and keeps the candidates that no other dominates."""
+
+    space: Space
+    axes: tuple[str, ...]
+    accounting: str
+    arch: Arch
+    values: Any = None
+    members: list[tuple[Family, int, float | None]] = field(default_factory=list)
+    costed: int = 0
+
+    def explore(self, limit: int, progress: Callable[[int, float], None] | None) -> bool:
+        """Cost trees, the most promising first; whether these were all."""
+        charged = accounting_of(self.accounting)
+        trees = 0
+        for structure in self.space.structures(False):
+            for family in self.space.families(structure):
+                if trees >= limit:
+                    return False
+                trees += 1
+                costs = priced(self.space, family, charged)
+                if isinstance(costs, Costs):
+                    self.take(family, costs)
+                    if progress is not None and len(self.members):
+                        progress(trees, float(self.values[:, 0].min()))
+        return not self.space.partial
+
+    def take(self, family: Family, costs: Costs) -> None:
+        """Take in the candidates of a tree."""
+        self.costed += family.size
+        columns = {"latency": costs.latency_s, "energy": costs.energy_j, "buffer": costs.buffer_bytes}
+        table = np.column_stack([rounded(columns[axis]) for axis in self.axes])
+        fits = np.flatnonzero(costs.feasible)
+        mine = fits[undominated(table[fits])] if len(fits) else fits
+        share = costs.share
+        fresh = [(family, int(at), None if share is None else float(share[at])) for at in mine]
+        every = table[mine] if self.values is None else np.concatenate([self.values, table[mine]])
+        kept = undominated(every)
+        self.members = [member for member, keep in zip([*self.members, *fresh], kept, strict=True) if keep]
+        self.values = every[kept]
+
+    def points(self) -> Iterator[tuple[Estimate, float | None, float, MappingFile]]:
+        """The candidates that are left, by their first axis."""
+        order: Any = np.lexsort(self.values.T[::-1]) if self.members else []
+        charged = accounting_of(self.accounting)
+        for at in order:
+            family, number, share = self.members[int(at)]
+            mapping, found = exact(
+                self.space.checked, self.space.arch, family, number, self.space.shapes, charged, share
+            )
+            buffer = float(self.values[at][self.axes.index("buffer")]) if "buffer" in self.axes else float(
+                self.arch.memories[-1].size_bytes or 0)  # fmt: skip
+            yield found, None, buffer, mapping

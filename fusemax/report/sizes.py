@@ -1,0 +1,74 @@
+"""A published study of machines of several sizes, evaluated again: latency against area, and areas of whole chips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fusemax.ir.study import SizesStudy
+from fusemax.mapper.pareto import Front, pareto
+from fusemax.mapper.text import front_table
+from fusemax.model.energy import area_m2
+from fusemax.syntax.arch import load_arch
+from fusemax.syntax.files import load_cascade
+from fusemax.syntax.mapping import load_mapping
+from fusemax.syntax.workload import load_workload
+from fusemax.tables import Table
+from fusemax.units import readable_seconds
+from fusemax.validate import check
+from fusemax.validate.shapes import shape_names
+
+MM2 = 1e6
+"""Square millimetres of a square metre."""
+
+
+@dataclass(frozen=True)
+class SizesReproduction:
+    """A study of sizes evaluated again: a point for each size, and the areas of chips in square metres."""
+
+    study: SizesStudy
+    front: Front
+    areas_m2: dict[str, float]
+
+    def tables(self) -> Iterator[Table]:
+        """The figure as a table, then the areas."""
+        table = front_table(self.front)
+        published = {f"{n} x {n}": seconds for n, seconds in self.study.seconds.items()}
+        rows = tuple(
+            (*row[:-1], readable_seconds(published[row[0]]) if row[0] in published else "") for row in table.rows
+        )
+        title = f"Figure {self.study.figure}: {self.study.title}, {self.study.model}"
+        yield Table(title, ("elements", *table.headers[1:-1], "published"), rows, table.below, table.right)
+        areas = tuple(
+            (name, f"{area * MM2:.1f} mm^2", f"{self.study.areas_mm2[name]:g} mm^2")
+            for name, area in self.areas_m2.items()
+        )
+        yield Table("Areas of whole chips", ("architecture", "model", "published"), areas, right=(1, 2))
+
+    def text(self, width: int | None = None) -> str:
+        """All tables."""
+        return "\n\n".join(table.text(width) for table in self.tables())
+
+    def to_json(self) -> dict[str, Any]:
+        """The reproduction as JSON data (docs/json.md)."""
+        return {
+            "study": self.study.name, "source": self.study.source, **self.front.to_json(),
+            "published_seconds": {str(n): seconds for n, seconds in self.study.seconds.items()},
+            "areas_m2": self.areas_m2, "published_areas_mm2": dict(self.study.areas_mm2),
+        }  # fmt: skip
+
+
+def reproduce_sizes(study: SizesStudy) -> SizesReproduction:
+    """Evaluate a study's mapping on machines of all of its sizes.
+
+    >>> from fusemax.syntax.study import load_sizes_study
+    >>> found = reproduce_sizes(load_sizes_study("area"))
+    >>> round(found.front.points[0].latency_s, 1), round(found.areas_m2["fusemax-cloud"] * 1e6, 1)
+    (30266.7, 1303.0)
+    """
+    mapping = load_mapping(study.mapping)
+    checked = check(load_cascade(mapping.cascade))
+    shapes = load_workload(study.model).at(study.length, shape_names(checked))
+    front = pareto(checked, load_arch(mapping.arch), shapes, mapping=mapping, dims=study.dims)
+    return SizesReproduction(study, front, {name: area_m2(load_arch(name)) for name in study.areas_mm2})

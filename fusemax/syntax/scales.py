@@ -1,0 +1,57 @@
+"""Tables of the other sizes of an accelerator: CSV -> `Scale`, a row each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from fusemax.errors import FusemaxError, listed
+from fusemax.ir.arch import Scale
+from fusemax.syntax.files import read_text
+
+COLUMNS = ("dims", "buffer_bytes", "buffer_um2")
+"""Columns that there must be. Those in capitals are ranks whose sizes must match; `UNIT_entries` and `UNIT_um2` are the
+registers of each element of a unit."""
+UM2 = 1e-12
+
+
+def read_scales(path: Path) -> tuple[Scale, ...]:
+    """Read a table. Raises `FusemaxError` if it is missing, lacks a column, or holds no numbers.
+
+    >>> from fusemax import resources
+    >>> [scale.size_bytes for scale in read_scales(resources.directory("arch") / "fusemax-scaling.csv")][:2]
+    [16384, 32768]
+    """
+    rows = list(csv.DictReader(read_text(path).splitlines()))
+    missing = [column for column in COLUMNS if not rows or column not in rows[0]]
+    if missing:
+        raise FusemaxError(
+            f"'{path.name}' has no column {listed(missing)}", f"its columns are {listed(COLUMNS)}, and registers"
+        )
+    found = []
+    for line, row in enumerate(rows, 2):
+        try:
+            found.append(_scale(row))
+        except (ValueError, TypeError, KeyError):
+            raise FusemaxError(
+                f"line {line} of '{path.name}' does not hold positive numbers", "write numbers there"
+            ) from None
+    return tuple(found)
+
+
+def _scale(row: Mapping[str, str]) -> Scale:
+    """One row. Raises `ValueError` for what is no positive number."""
+    ranks = tuple((name, _positive(cell)) for name, cell in row.items() if name and name.isupper())
+    units = [name.removesuffix("_entries") for name in row if name.endswith("_entries")]
+    registers = tuple((unit, _positive(row[f"{unit}_entries"]), float(row[f"{unit}_um2"]) * UM2) for unit in units)
+    return Scale(
+        _positive(row["dims"]), ranks, _positive(row["buffer_bytes"]), float(row["buffer_um2"]) * UM2, registers
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
