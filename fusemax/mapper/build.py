@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
+from fusemax.analysis.counting import points
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.expr import Name, Number, rank_of
 from fusemax.ir.mapping import For, Hold, Length, Node, On, Overlap, Parameter, Part, Placed, Split
 from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.mapper.edges import crossings, entering_cycles
 from fusemax.mapper.layout import Layout, fitted
 from fusemax.mapper.nest import Nest
+from fusemax.model.cycles import slots_of
+from fusemax.model.filtered import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,34 @@ class Builder:
             if parts.spread is not None and variable not in spread:
                 found.append(parts.spread)
         return tuple(found)
+
+    def inside(self, einsum: CheckedEinsum, body: int, unit: str) -> list[tuple[str, int]]:
+        """What runs inside of an array, as `over` has it: variables with their iterations there."""
+        found = []
+        for part in self.over(einsum, body, unit):
+            variable = next(v for v, parts in self.parts.items() if part in parts.all)
+            parts = self.parts[variable]
+            found.append((variable, parts.length if part == parts.spread else self.extent(variable) // parts.length))
+        return found
+
+    def least_cycles(self) -> float:
+        """Cycles that none of its mappings undercuts: of the busiest unit, by slots or by what must cross its edges."""
+        units = {unit.name: unit for unit in self.arch.units}
+        busy = dict.fromkeys(units, 0.0)
+        for i, (body, layout) in enumerate(zip(self.nest.bodies, self.layouts, strict=True)):
+            on = dict(zip(body.names, layout.units, strict=True))
+            for einsum in body.einsums:
+                unit, spread = units[on[einsum.name]], layout.spread(on[einsum.name])
+                fitted_ = {v: self.parts[v].length for _, v in spread}
+                parallel = prod(fitted_[v] for _, v in spread if v in einsum.variables)
+                space = points(einsum.variables, einsum.constraints, self.checked.ranks)
+                least = slots_of(self.checked, einsum, unit)[0] * float(number_of(space, self.sizes)) / parallel
+                inside = self.inside(einsum, i, unit.name)
+                for use, maker in crossings(body, einsum):
+                    if maker is None or on[maker] != unit.name:
+                        least = max(least, entering_cycles(einsum, use, unit, spread, fitted_, inside, self.sizes))
+                busy[unit.name] += least
+        return max(busy.values())
 
     # ---------------------------------------------------------------------------------------------------------- writing
 

@@ -15,6 +15,7 @@ from fusemax.analysis.counting import points
 from fusemax.ir.arch import Arch, Unit
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.expr import rank_of
+from fusemax.mapper.edges import crossings, entering_cycles, leaves, leaving_cycles
 from fusemax.mapper.family import divisors
 from fusemax.mapper.nest import Body, Nest
 from fusemax.model.cycles import LEAVING, slots_of
@@ -47,7 +48,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Layouts:
-    """All choices for a body; `cycles` has the operation slots over the run, a row a choice, a column a unit, and
+    """All choices for a body; `cycles` has what the units take at least over the run, a row a choice, a column a unit, and
     `joules` what the operations take.
 
     A choice is a row of `spreads` with a row of `assignments`; `pairs` has their numbers.
@@ -59,6 +60,7 @@ class Layouts:
     pairs: Any
     cycles: Any
     joules: Any
+    odd: Any
 
     def layout(self, number: int) -> Layout:
         """One choice."""
@@ -91,6 +93,7 @@ class Chooser:
         self.waiting = waiting(einsums, iterative)
         self.slots = {e.name: {unit.name: self.work(e, unit) for unit in arch.units} for e in einsums}
         self.joules = {e.name: [self.energy(e, unit) for unit in arch.units] for e in einsums}
+        self.known: dict[Any, tuple[float, tuple[tuple[int, float], ...]]] = {}
         self.read_by = {
             e.name: [r.name for r in einsums if any(use.tensor == e.name for use in r.reads)] for e in einsums
         }
@@ -126,13 +129,62 @@ class Chooser:
         pairs, rows = [np.empty((0, 2), int)], [np.empty((0, len(on)))]
         for number, spreads in enumerate(every):
             good = self.good(body, assignments, on, spreads, first)
-            cycles = np.array([[self.cycles(e, u, s) for u, s in zip(self.arch.units, spreads, strict=True)]
-                               for e in body.einsums])  # fmt: skip
             chosen = np.flatnonzero(good)
             pairs.append(np.column_stack([np.full(len(chosen), number), chosen]))
-            rows.append(np.column_stack([on[n][chosen] @ cycles[:, n] for n in range(len(on))]))
+            rows.append(self.loads(body, assignments[chosen], spreads))
         chosen = np.concatenate(pairs)
-        return Layouts(self.arch, every, assignments, chosen, np.concatenate(rows), np.asarray(joules)[chosen[:, 1]])
+        odd = np.array([self.oddity(spreads) for spreads in every])
+        return Layouts(
+            self.arch,
+            every,
+            assignments,
+            chosen,
+            np.concatenate(rows),
+            np.asarray(joules)[chosen[:, 1]],
+            odd[chosen[:, 0]],
+        )
+
+    def oddity(self, spreads: Sequence[Spread]) -> int:
+        """How unlikely a choice is: variables of every tensor bring no reuse, and many different ones fit no loops."""
+        variables = [v for spread in spreads for _, v in spread]
+        return len(set(variables)) + 2 * sum(v in self.nest.batch for v in variables)
+
+    def loads(self, body: Body, assignments: Any, spreads: Sequence[Spread]) -> Any:
+        """The cycles of each unit, a row an assignment: what its Einsums take by their slots or by what must cross its
+        edges, whichever is more."""
+        found = np.zeros((len(assignments), len(spreads)))
+        for i, einsum in enumerate(body.einsums):
+            for n, (unit, spread) in enumerate(zip(self.arch.units, spreads, strict=True)):
+                least, by_maker = self.least(body, einsum, unit, spread)
+                taken = np.full(len(assignments), least)
+                for maker, cycles in by_maker:
+                    taken = np.where(assignments[:, maker] == n, taken, np.maximum(taken, cycles))
+                found[:, n] += np.where(assignments[:, i] == n, taken, 0.0)
+        return found
+
+    def least(
+        self, body: Body, einsum: CheckedEinsum, unit: Unit, spread: Spread
+    ) -> tuple[float, tuple[tuple[int, float], ...]]:
+        """The least cycles of an Einsum on a unit; and by the number of another Einsum, what it takes at least if that one
+        is elsewhere."""
+        key = (body.names, einsum.name, unit.name, spread)
+        if key not in self.known:
+            lengths = dict(unit.axes)
+            points_ = {v: self.fitted(v, lengths[axis]) for axis, v in spread}
+            looped = {*self.nest.batch, *self.nest.blocked, *body.looped}
+            inside = [(v, self.extent(v) // points_.get(v, 1)) for v in einsum.reduced if v not in looped]
+            least = self.cycles(einsum, unit, spread)
+            if leaves(self.checked, body, einsum, self.read_by[einsum.name]):
+                least = max(least, leaving_cycles(einsum, unit, self.sizes))
+            by_maker = []
+            for use, maker in crossings(body, einsum):
+                cycles = entering_cycles(einsum, use, unit, spread, points_, inside, self.sizes)
+                if maker is None:
+                    least = max(least, cycles)
+                else:
+                    by_maker.append((body.names.index(maker), cycles))
+            self.known[key] = least, tuple(by_maker)
+        return self.known[key]
 
     def good(
         self, body: Body, assignments: Any, on: Sequence[Any], spreads: Sequence[Spread], first: Sequence[Spread]
@@ -146,8 +198,8 @@ class Chooser:
                 good &= on[n][:, users].any(axis=1) | ~works
             if spread != first[n]:
                 good &= works
-        for maker, reader, n in self.tight(body, spreads):
-            good &= ~(on[n][:, maker] & on[n][:, reader])
+        for reader, n in self.tight(body, spreads):
+            good &= ~on[n][:, reader]
         for maker, readers, n in self.stuck(body, spreads):
             good &= ~on[n][:, maker] if readers is None else ~on[n][:, maker] | on[n][:, readers].all(axis=1)
         return good
@@ -191,8 +243,8 @@ class Chooser:
             able = [units[:1] for units in able]
         return np.array(list(product(*able)), int).reshape(-1, len(able))
 
-    def tight(self, body: Body, spreads: Sequence[Spread]) -> Iterator[tuple[int, int, int]]:
-        """Makers and readers that cannot both be on a unit: its registers cannot keep the tile between them."""
+    def tight(self, body: Body, spreads: Sequence[Spread]) -> Iterator[tuple[int, int]]:
+        """Readers that cannot be on a unit: its registers cannot keep the tile for which they wait as a whole."""
         names = body.names
         outside = {*self.nest.batch, *self.nest.blocked, *body.looped}
         for (tensor, reader), kept in self.waiting.items():
@@ -206,7 +258,7 @@ class Chooser:
                     words *= self.extent(variable) // length
                 entries = unit.registers.entries if unit.registers else None
                 if words > max(1, room(entries) // LEAST_IN_FLIGHT):
-                    yield names.index(tensor), names.index(reader), n
+                    yield names.index(reader), n
 
     def stuck(self, body: Body, spreads: Sequence[Spread]) -> Iterator[tuple[int, list[int] | None, int]]:
         """Einsums whose result varies along axes only at which no edge lets it out of a unit, with the Einsums that must

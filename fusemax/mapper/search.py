@@ -24,7 +24,7 @@ SAME = 1e-8
 """Relative difference below which two values of an objective are the same."""
 TIES = 150
 """Trees that are costed after the bound is reached, for the one of them that is best otherwise."""
-MOST_TREES = 6000
+MOST_TREES = 2500
 """Trees that an exhaustive search costs; beyond, it stops without a proof."""
 STEPS = 2000
 """Steps of an annealing."""

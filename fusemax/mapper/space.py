@@ -34,6 +34,8 @@ MOST_JOINED = 2_000_000
 """Combinations of the bodies' layouts that are listed at once; of more, the best of each body are joined."""
 PICKS = 12
 """Picks of a random walk: the orders, and the holds in turn."""
+MOST_REFINED = 20_000
+"""Structures whose sharper bounds are found; a search that needs more is no longer whole."""
 MOST_GRID = 4096
 """Tile sizes of one tree that are costed at once."""
 
@@ -49,6 +51,11 @@ class Structure:
     sizes: Mapping[str, int]
     least_s: float
     least_j: float
+
+
+Entry = tuple[float, int, int, float, int, Structure | None]
+"""What waits for its turn: its bound, the loops around its arrays, its place in its nest's order, the second bound, the
+number of its nest, and, once its bound is the sharper one, the structure itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,28 +134,48 @@ class Generated:
         return found
 
     def structures(self, by_energy: bool = False) -> Iterator[Structure]:
-        """All structures, those that may be best first; of equal ones those with fewer loops around the arrays."""
+        """All structures, those that may be best first; of equal ones those with fewer loops around the arrays.
 
-        def entry(number: int, at: int) -> tuple[float, int, int, float, int]:
-            nest, _, _, joined = self.nests[number]
-            at_ = int(joined.by_energy[at]) if by_energy else at
-            bounds = max(self.floor_s, float(joined.least[at_])), float(joined.joules[at_])
-            first, second = bounds[::-1] if by_energy else bounds
-            return float(rounded(first)), len(nest.looped), at, second, number
-
-        queue = [entry(number, 0) for number in range(len(self.nests))]
+        The bound of a structure is made sharper when its turn comes, and it waits again if that puts it behind others.
+        """
+        queue = [self.entry(number, 0, by_energy) for number in range(len(self.nests))]
         heapq.heapify(queue)
+        refined = 0
         while queue:
-            _, _, at, _, number = heapq.heappop(queue)
-            yield self.structure(number, int(self.nests[number][3].by_energy[at]) if by_energy else at)
-            if at + 1 < len(self.nests[number][3].least):
-                heapq.heappush(queue, entry(number, at + 1))
+            bound, looped, at, second, number, structure = heapq.heappop(queue)
+            if structure is None:
+                if at + 1 < len(self.nests[number][3].least):
+                    heapq.heappush(queue, self.entry(number, at + 1, by_energy))
+                structure = self.structure(number, self.place(number, at, by_energy))
+                refined += 1
+                if refined > MOST_REFINED:
+                    self.partial = True
+                    return
+                sharper = float(rounded(structure.least_s))
+                if not by_energy and sharper > bound:
+                    heapq.heappush(queue, (sharper, looped, at, second, number, structure))
+                    continue
+            yield structure
+
+    def entry(self, number: int, at: int, by_energy: bool) -> Entry:
+        """A combination of layouts of a nest, as it waits for its turn."""
+        nest, _, _, joined = self.nests[number]
+        place = self.place(number, at, by_energy)
+        bounds = max(self.floor_s, float(joined.least[place])), float(joined.joules[place])
+        first, second = bounds[::-1] if by_energy else bounds
+        return float(rounded(first)), len(nest.looped), at, second, number, None
+
+    def place(self, number: int, at: int, by_energy: bool) -> int:
+        """Which combination is next in the order that is asked for."""
+        return int(self.nests[number][3].by_energy[at]) if by_energy else at
 
     def structure(self, number: int, at: int) -> Structure:
-        """One combination of layouts of a nest."""
+        """One combination of layouts of a nest, with its sharper bound."""
         nest, own, sizes, joined = self.nests[number]
-        least = max(self.floor_s, float(joined.least[at]))
-        return Structure(nest, joined.layouts(at), own, sizes, least, float(joined.joules[at]))
+        layouts = joined.layouts(at)
+        cycles = Builder(self.checked, self.arch, nest, layouts, sizes, own).least_cycles()
+        least = max(self.floor_s, float(joined.least[at]), cycles / self.arch.clock_hz)
+        return Structure(nest, layouts, own, sizes, least, float(joined.joules[at]))
 
     @cached_property
     def floor_s(self) -> float:
@@ -274,12 +301,13 @@ class _Joined:
         combinations = int(np.prod(counts, dtype=object))
         most = max(1, int(MOST_JOINED ** (1 / len(each)))) if combinations > MOST_JOINED else max(counts)
         best = [np.argsort(layouts.cycles.max(axis=1), kind="stable")[:most] for layouts in each]
-        cycles, joules = each[0].cycles[best[0]], each[0].joules[best[0]]
+        cycles, joules, odd = each[0].cycles[best[0]], each[0].joules[best[0]], each[0].odd[best[0]]
         for layouts, chosen in zip(each[1:], best[1:], strict=True):
             cycles = (cycles[:, None, :] + layouts.cycles[chosen][None, :, :]).reshape(-1, cycles.shape[-1])
             joules = (joules[:, None] + layouts.joules[chosen][None, :]).reshape(-1)
+            odd = (odd[:, None] + layouts.odd[chosen][None, :]).reshape(-1)
         least = cycles.max(axis=1) / clock_hz
-        order = np.lexsort((joules, least))
+        order = np.lexsort((joules, odd, rounded(least)))
         shape = [len(chosen) for chosen in best]
         at = np.unravel_index(order, shape)
         return _Joined(

@@ -57,7 +57,8 @@ def _below(result: MapResult) -> Iterator[str]:
         least = f"; nothing takes less than {title_of(result.least, result.objective)}" if result.least > 0 else ""
         yield f"optimal in this space{least}"
     else:
-        yield "not proven: the search was cut off before all that could be better was costed"
+        within = f"; nothing takes less than {title_of(result.least, result.objective)}" if result.least > 0 else ""
+        yield f"not proven: the search was cut off before all that could be better was costed{within}"
     yield from (f"why: {reason}" for reason in result.reasons)
 
 

@@ -3,12 +3,12 @@ elsewhere meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fusemax.model.plan import LoopRef
-from fusemax.sim.index import NONE, Nest
+from fusemax.sim.ahead import is_done, next_wanted, rising
 from fusemax.sim.machine import Machine, Server
 from fusemax.sim.series import Kind, Series, Wait
 
@@ -43,7 +43,7 @@ class Alone:
             return 0
         times = min((last - series.next) // period for series in self.inside)
         if before is not None:
-            times = min(times, (before - now - 1) // ticks)
+            times = min(times, (before - self.server.free - 1) // ticks)
         if times <= 0 or not self.undisturbed(now, times * period):
             return 0
         self.jump(times * period, times * ticks)
@@ -71,11 +71,11 @@ class Alone:
     def undisturbed(self, now: int, tasks: int) -> bool:
         """Whether so many tasks of each series begin one after the other, and nobody needs to know when."""
         for series, wait in self.needs:
-            if not _done(wait, wait.index(series.next + tasks), now):
+            if not is_done(wait, wait.index(series.next + tasks), now):
                 return False
         for reader, wait in self.readers:
             made = wait.series.next
-            if made - 1 <= _least(wait.index, reader, made - 1) < made + tasks:
+            if made - 1 <= next_wanted(wait, reader, made - 1) < made + tasks:
                 return False
         latest = max(series.position(series.next + tasks) for series in self.inside)
         return all(s.key > latest or s.next >= s.count or s in self.inside for s in self.server.series)
@@ -109,53 +109,7 @@ def alone(machine: Machine, loops: Sequence[LoopRef], extent: int, members: Sequ
     waits = [(s, wait) for s in machine.series if s not in members for wait in s.waits if wait.series in members]
     readers = [(s, wait) for s, wait in waits if s.server is not server or not wait.together]
     among = [wait for s in members for wait in s.waits if wait.series in members]
-    steady = all(w.together for w in among) and all(rising(w.index, s.nest) for s, w in readers)
-    if steady and (len(loops) == 1 or all(rising(w.index, s.nest) for s, w in needs)):
+    steady = all(w.together for w in among) and all(rising(w.index, s.nest, s.nest.loops) for s, w in readers)
+    if steady and all(rising(w.index, s.nest, loops) for s, w in needs):
         return Alone(server, extent, members, needs, readers)
     return None
-
-
-def rising(index: Callable[[int], int], nest: Nest) -> bool:
-    """Whether a map from tasks to tasks never falls: a sum of digits, of which none weighs less than all below it.
-
-    >>> from fusemax.sim.index import IndexMap
-    >>> nest = Nest((LoopRef("a", 0), LoopRef("b", 0)), (3, 5))
-    >>> [rising(IndexMap(((nest.digit(0), w), (nest.digit(1), 1))).compiled(15), nest) for w in (7, 4, 3)]
-    [True, True, False]
-    """
-    top = index(nest.count - 1)
-    below = 0
-    for i in reversed(range(len(nest.loops))):
-        digit = nest.digit(i)
-        if digit.extent == 1:
-            continue
-        weight = top - index(nest.count - 1 - digit.below)
-        lowest = index(nest.count - 1 - digit.below * (digit.extent - 1))
-        if weight < below or lowest != max(top - weight * (digit.extent - 1), NONE):
-            return False
-        below += weight * (digit.extent - 1)
-    return True
-
-
-def _done(wait: Wait, task: int, now: int) -> bool:
-    """Whether a task is done that is waited for."""
-    other = wait.series
-    at = task - other.oldest
-    return task < other.next and (wait.together or at < 0 or other.done[at] - wait.early <= now)
-
-
-def _least(index: Callable[[int], int], reader: Series, least: int) -> int:
-    """The first task from `least` on for which the next tasks of a reader wait; before it if they wait for none."""
-    low, high = reader.next, reader.count
-    if low >= high:
-        return NONE
-    found = index(low)
-    if found >= least:
-        return found
-    while high - low > 1:  # index(low) < least
-        middle = (low + high) // 2
-        if index(middle) >= least:
-            high = middle
-        else:
-            low = middle
-    return index(high) if high < reader.count else NONE

@@ -134,8 +134,9 @@ class _Watch:
         if last < self.begin or first >= self.end:
             return
         binding = series.binding
-        after = None if binding is None else (binding.series.name, binding.index(number))
-        why = series.reason() if start > since else ""
+        waited = start > since
+        after = (binding.series.name, binding.index(number)) if waited and binding is not None else None
+        why = series.reason() if waited else ""
         at = {loop.variable: series.nest.digit(i).of(number) for i, loop in enumerate(series.nest.loops)}
         server = series.server.name if series.server else ""
         found = Slice(server, series.name, number, at, (since + self.offset) / self.cycle, first, last, why, after)

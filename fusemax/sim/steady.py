@@ -9,10 +9,11 @@ from math import prod
 from typing import Any
 
 from fusemax.model.plan import LoopRef
+from fusemax.sim.ahead import is_done, rising
 from fusemax.sim.alone import Alone, alone
 from fusemax.sim.kernel import Kernel
 from fusemax.sim.machine import LOOK, Machine, Sequencer, Server
-from fusemax.sim.series import Kind, Series
+from fusemax.sim.series import Kind, Series, Wait
 
 FEWEST = 6
 """A loop of fewer iterations is not worth looking at."""
@@ -43,6 +44,10 @@ class Level:
     extent: int
     first: Series
     every: int
+    inside: Sequence[tuple[Series, int]]
+    apart: Sequence[Server]
+    needs: Sequence[tuple[Series, int, Wait, bool]]
+    alone: Alone | None
     outer: int = -1
     seen: dict[Any, Seen] = field(default_factory=dict)
     looked: int = 0
@@ -50,7 +55,6 @@ class Level:
     failures: int = 0
     wait: int = 0
     wanted: bool = False
-    alone: Alone | None = None
 
     def iteration_began(self, kernel: Kernel, iteration: int) -> None:
         """Look when everything at this time has happened, if this iteration is one to look at."""
@@ -90,11 +94,21 @@ class Steady:
                 continue
             extent = prod(first.nest.extents[first.nest.loops.index(loop)] for loop in loops)
             if extent >= FEWEST:
-                level = Level(self, loops[-1], extent, first, first.strides[loops[-1]])
-                level.alone = alone(machine, loops, extent, members)
-                first.levels.append(level)
+                first.levels.append(self.level(loops, extent, members, first))
         for series in machine.series:
             series.levels.sort(key=lambda level: level.every)
+
+    def level(self, loops: tuple[LoopRef, ...], extent: int, members: Sequence[Series], first: Series) -> Level:
+        """Some loops as one that is looked at."""
+        needs = [(s, s.strides[loops[-1]], w) for s in members for w in s.waits if w.series not in members]
+        used = {id(series.server) for series in members}
+        return Level(
+            self, loops[-1], extent, first, first.strides[loops[-1]],
+            inside=[(series, series.strides[loops[-1]]) for series in members],
+            apart=[] if self.segments else [s for s in self.machine.servers if id(s) not in used],
+            needs=[(s, stride, w, rising(w.index, s.nest, loops)) for s, stride, w in needs],
+            alone=alone(self.machine, loops, extent, members),
+        )  # fmt: skip
 
     def skip(self, alone: Alone, now: int) -> bool:
         """Run a loop at once that has a server for itself; whether that can be done."""
@@ -112,15 +126,11 @@ class Steady:
         outer = (level.first.next - 1) // (level.every * level.extent)
         if outer != level.outer:
             level.begin(outer)
-        inside = [
-            (series, series.strides[level.loop]) for series in self.machine.series if level.loop in series.strides
-        ]
-        for series, stride in inside:
+        for series, stride in level.inside:
             begin = outer * level.extent * stride
             if not begin + stride <= series.next <= begin + (level.extent - 1) * stride:
                 return
-        inside_of = {id(series.server) for series, _ in inside}
-        apart = [] if self.segments else [s for s in self.machine.servers if id(s) not in inside_of]
+        apart = level.apart
         state = self.state(level, iteration, now, apart)
         level.looked = now
         before = level.seen.get(state)
@@ -129,20 +139,46 @@ class Steady:
             level.seen[state] = Seen(now, iteration, counters)
             return
         period = iteration - before.iteration
-        last = {id(s): (outer + 1) * level.extent * stride - stride for s, stride in inside}
-        room = min((last[id(s)] - s.next) // (period * stride) for s, stride in inside)
-        for series, stride in inside:
-            for task, reader in series.waiting:
-                if level.loop not in reader.strides:
-                    room = min(room, (task - series.next) // (period * stride))
+        room = self.room(level, period)
         until = min((time for time in self.outside(level, apart) if time > now), default=None)
         if now < self.begin < self.end:
-            until = self.begin if until is None else min(until, self.begin)
+            seen = self.begin - max(
+                0, max(server.free for server in self.machine.servers) - now
+            )  # what still runs then
+            until = seen if until is None else min(until, seen)
         if until is not None:
             room = min(room, (until - now - 1) // (now - before.now))
+        while room > 0 and not self.undisturbed(level, room * period, now):
+            room //= 2
         if room > 0:
             self.jump(level, room, period, now - before.now, before.counters, apart)
             level.seen, level.settled, level.failures = {}, True, 0
+
+    def room(self, level: Level, period: int) -> int:
+        """How often a period fits in before the end of the loop, and before somebody outside waits for a task."""
+        last = (level.outer + 1) * level.extent - 1
+        room = min((last * stride - series.next) // (period * stride) for series, stride in level.inside)
+        for series, stride in level.inside:
+            for task, reader in series.waiting:
+                if level.loop not in reader.strides:
+                    room = min(room, (task - series.next) // (period * stride))
+        return room
+
+    def undisturbed(self, level: Level, iterations: int, now: int) -> bool:
+        """Whether all is done that so many iterations wait for outside of the loop, and nothing else comes in between."""
+        end = (level.outer + 1) * level.extent
+        for series, stride, wait, rises in level.needs:
+            last = series.next // stride + iterations + 1 if rises else end
+            if not is_done(wait, wait.index(last * stride - 1), now):
+                return False
+        for server in self.machine.servers:
+            others = [s.key for s in server.series if level.loop not in s.strides and s.ready is not None]
+            for series in server.series if others else ():
+                if level.loop in series.strides:
+                    latest = series.position(series.next + iterations * series.strides[level.loop])
+                    if any(series.key < key < latest for key in others):
+                        return False
+        return True
 
     def outside(self, level: Level, apart: Sequence[Server]) -> Iterator[int]:
         """The times at which something happens that has nothing to do with a loop, as far as they are known."""
