@@ -56,10 +56,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`split p: p2, p1 = fit buffer, p0 = array2d.columns`, outermost part first."""
+    """`split p: p2, p1 = fit buffer, p0 = array2d.columns`, outermost part first; `uneven` with shorter last tiles."""
 
     variable: str
     parts: tuple[Part, ...]
+    uneven: bool = False
     span: Span | None = field(default=None, compare=False, repr=False)
     comments: Comments = field(default=NO_COMMENTS, compare=False, repr=False)
 

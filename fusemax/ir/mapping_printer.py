@@ -101,7 +101,7 @@ def _split(split: Split) -> _Line:
 
 def print_split(split: Split) -> str:
     """`split p: p2, p1 = fit buffer, p0 = array2d.columns`"""
-    return f"split {split.variable}: {', '.join(map(_part, split.parts))}"
+    return f"split {split.variable}{' uneven' if split.uneven else ''}: {', '.join(map(_part, split.parts))}"
 
 
 def _part(part: Part) -> str:

@@ -99,10 +99,9 @@ class _Concrete:
     def hold(self, node: Hold) -> Iterator[Hold]:
         """A `hold` line with its tensors and the share as a number; none if it holds nothing."""
         without = set(self.words(node.unless) or ()) if node.unless else set()
-        tensors = tuple(
-            name for word in node.tensors for name in (self.words(word) or (word,) if word in self.values else (word,))
-        )
-        tensors = tuple(name for name in dict.fromkeys(tensors) if name not in without)
+        listed = [(word, self.words(word)) for word in node.tensors]
+        every = dict.fromkeys(name for word, names in listed for name in ((word,) if names is None else names))
+        tensors = tuple(name for name in every if name not in without)
         spill = None if node.spill is None else _substituted(node.spill, self.values)
         if spill == Number(0.0) or spill == Number(0):
             spill = Number(0)  # the line keeps its word: a tensor takes another's place in it

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.ir.mapping import Open
 from fusemax.model.choose import integer_of
 
 
@@ -34,6 +35,7 @@ def fixed_of(
     einsums = [einsum.name for einsum in checked.einsums]
     names = [unit.name for unit in arch.units]
     parameters = {parameter.name: parameter for parameter in template.parameters} if template else {}
+    lengths = list(_lengths(checked, template))
     seen: dict[str, str] = {}
     for text in fix:
         name, value = _pair(text, "fix", "--fix p1=8")
@@ -47,7 +49,11 @@ def fixed_of(
         elif name in einsums and number is None:
             units[name] = _known(value, names, f"'{arch.name}' has no unit", "its units are")
         elif number is not None and number > 0:
-            numbers[name] = numbers[f"{name}_extent"] = number
+            _known(name, lengths, "nothing open is called", "lengths that may be fixed are")
+            part = name.lower() if name in checked.ranks and name not in parameters else name
+            if numbers.setdefault(part, number) != number:
+                raise FusemaxError(f"'{part}' is fixed at '{numbers[part]}' and at '{number}'", "keep one")
+            numbers[f"{part}_extent"] = number
         else:
             raise FusemaxError(
                 f"'{text}' fixes nothing", "write a length `p1=8`, a unit of an Einsum `SLN=array2d`, or a parameter"
@@ -59,6 +65,22 @@ def fixed_of(
         if levels.setdefault(tensor, level) != level:
             raise FusemaxError(f"'{tensor}' is to be kept in '{levels[tensor]}' and in '{level}'", "keep one")
     return Fixed(numbers, words, units, levels)
+
+
+def _lengths(checked: Checked, template: MappingFile | None) -> Iterator[str]:
+    """The numbers that a user may fix: a template's parameters and `?`; else chunks of the cascade, and tiles."""
+    if template is not None:
+        yield from (parameter.name for parameter in template.parameters)
+        yield from (part.variable for split in template.splits for part in split.parts if isinstance(part.extent, Open))
+        return
+    for rank in checked.ranks.values():
+        yield from (name for parts in rank.splits for part in parts[1:] for name in (part, part.lower()))
+    taken = {variable for einsum in checked.einsums for variable in einsum.variables}
+    for variable in sorted(taken):
+        inner = f"{variable}1"
+        while inner in taken:
+            inner += "_"
+        yield inner
 
 
 def _pair(text: str, what: str, example: str) -> tuple[str, str]:

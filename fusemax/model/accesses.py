@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -59,13 +60,15 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """Words of a tensor over the edges of an array for a placement; `axes` are those along which it varies."""
+    """Words of a tensor over the edges of an array for a placement; `axes` are those along which it varies, `depends` the
+    variables."""
 
     placement: int
     edge: Edge
     tensor: str
     axes: frozenset[str]
     words: Any
+    depends: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,18 @@ class Movement:
 
 
 class Mover:
-    """Counts the movement of one plan."""
+    """Counts the movement of one plan.
+
+    Parts of uneven splits have their mean extents in `extents`, so that products are totals, and in `longest` those of
+    all tiles but the last.
+    """
 
     def __init__(
         self, checked: Checked, plan: Plan, extents: Mapping[str, Extent], splits: Mapping[str, tuple[str, ...]],
-        outermost: str,
+        outermost: str, longest: Mapping[str, Extent] | None = None,
     ) -> None:  # fmt: skip
         self.checked, self.plan, self.splits, self.outermost = checked, plan, splits, outermost
-        self.extents = dict(extents)
+        self.extents, self.longest = dict(extents), dict(longest or {})
         self.sources = sources(checked)
         self.makers = {p.name: p for p in plan.placements}
         self.counts: list[Count] = []
@@ -92,7 +99,7 @@ class Mover:
 
     def with_extents(self, extents: Mapping[str, Extent]) -> Mover:
         """The same plan with other extents."""
-        return Mover(self.checked, self.plan, extents, self.splits, self.outermost)
+        return Mover(self.checked, self.plan, extents, self.splits, self.outermost, self.longest)
 
     def movement(self) -> Movement:
         """Count reads and writes of every placement, then fills and drains of every hold."""
@@ -128,7 +135,39 @@ class Mover:
         """How many words of a tensor enter or leave the array, each counted once however widely multicast."""
         mine = set(parts_of(placement.einsum.variables, self.splits))
         spatial = [v for v in self.spatial(placement).values() if v in depends and v in mine]
-        return self.changes(self.sequence(placement), depends) * self.product(spatial)
+        return self.whole(self.changes(self.sequence(placement), depends) * self.product(spatial))
+
+    def whole(self, total: Extent) -> Extent:
+        """A total as the integer that it is: means of uneven tiles are fractions, or rounded in a grid."""
+        if not self.longest:
+            return total
+        if isinstance(total, Fraction):
+            return total.numerator if total.denominator == 1 else total
+        return np.rint(total) if np.asarray(total).dtype.kind == "f" else total
+
+    def elements(self, placement: Placement, variables: Sequence[str], depends: Collection[str]) -> Extent:
+        """The elements over axes of an array that take part whenever a tile becomes another: of uneven tiles all in turn,
+        if it changes with them, else those of the first, which is a long one."""
+        result: Extent = 1
+        for variable in variables:
+            mean = self.extents[variable]
+            if variable in self.longest:
+                mean = _either(self.turns(placement, variable, depends), mean, self.longest[variable])
+            result = result * mean
+        return result
+
+    def turns(self, placement: Placement, variable: str, depends: Collection[str]) -> Any:
+        """Whether a tile becomes another with every iteration of the loops over the other parts of a variable."""
+        parts = next(parts for parts in self.splits.values() if variable in parts)
+        found: Any = True
+        changing: Any = False
+        for loop in reversed(self.sequence(placement)):
+            several = np.asarray(self.extents[loop]) > 1
+            if loop in depends:
+                changing = changing | several
+            if loop in parts:
+                found = found & (changing | ~several)
+        return found
 
     def changes(self, loops: Sequence[str], depends: Collection[str]) -> Extent:
         """How often a tile becomes another while loops run, outermost first: all of their iterations but those of the
@@ -147,7 +186,7 @@ class Mover:
 
     def distinct(self, use: Use) -> Extent:
         """The elements of an access, each once."""
-        return self.product(sorted(self.depends(use)))
+        return self.whole(self.product(sorted(self.depends(use))))
 
     # ------------------------------------------------------------------------------------------------ reads and writes
 
@@ -193,7 +232,7 @@ class Mover:
         home = None if linked else self.home(placement, use.tensor)
         if home is not None:
             self.count(home, Kind.READ, True, use.tensor, placement, words, self.holder(placement, use.tensor))
-        self.crossings.append(Crossing(number, Edge.IN, use.tensor, self.varying(placement, depends), words))
+        self.crossings.append(Crossing(number, Edge.IN, use.tensor, self.varying(placement, depends), words, depends))
 
     def varying(self, placement: Placement, depends: frozenset[str]) -> frozenset[str]:
         """The axes of the unit along which a tensor varies."""
@@ -234,15 +273,26 @@ class Mover:
 
     def tile(self, hold: HoldRef) -> Extent:
         """The elements that a hold keeps: the loops inside of it over the tensor's ranks."""
+        return self.product(self.kept(hold))
+
+    def room(self, hold: HoldRef) -> Extent:
+        """The elements that a hold keeps at most."""
+        result: Extent = 1
+        for variable in self.kept(hold):
+            result = result * self.longest.get(variable, self.extents[variable])
+        return result
+
+    def kept(self, hold: HoldRef) -> list[str]:
+        """The variables of a tensor that run inside of a hold."""
         outside = {loop.variable for loop in hold.loops}
         inside = rank_variables(self.checked.tensors[hold.tensor], self.splits)
-        return self.product([v for v in dict.fromkeys(inside) if v not in outside])
+        return [v for v in dict.fromkeys(inside) if v not in outside]
 
     def moved(self, hold: HoldRef) -> Extent:
         """The words by which a hold is filled, over the run."""
         tensor = self.checked.tensors[hold.tensor]
         depends = set(rank_variables(tensor, self.splits))
-        return self.changes([loop.variable for loop in hold.loops], depends) * self.tile(hold)
+        return self.whole(self.changes([loop.variable for loop in hold.loops], depends) * self.tile(hold))
 
     def fill(self, hold: HoldRef) -> None:
         """Inputs, and what a hold further out keeps, come from there; results go there; running tensors stay."""
@@ -259,7 +309,7 @@ class Mover:
         if not made_inside:
             self.transfer(hold, parent, phase, Kind.FILL, words)
             return
-        again = words - self.product(sorted(set(rank_variables(tensor, self.splits))))
+        again = words - self.whole(self.product(sorted(set(rank_variables(tensor, self.splits)))))
         self.transfer(hold, parent, phase, Kind.FILL, again)
         self.transfer(hold, parent, phase, Kind.DRAIN, words)
 
@@ -293,6 +343,13 @@ def _where(condition: Any, extent: Extent) -> Extent:
     if np.ndim(condition) == 0 and np.ndim(extent) == 0:
         return extent if condition else 1
     return np.where(condition, extent, 1)
+
+
+def _either(condition: Any, yes: Extent, no: Extent) -> Extent:
+    """One of two extents, at each point; numbers stay what they are."""
+    if np.ndim(condition) == 0 and np.ndim(yes) == 0 and np.ndim(no) == 0:
+        return yes if condition else no
+    return np.where(condition, yes, no)
 
 
 def _is_zero(share: Any) -> bool:

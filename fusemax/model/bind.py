@@ -22,6 +22,7 @@ from fusemax.model.legal import problems_of, shares_of
 from fusemax.model.plan import Choice, Plan, Planner, with_places
 from fusemax.model.room import held_together, tiles, used_bytes
 from fusemax.model.sizes import axes_of, exactly, extent_of, number_of, sizes_of, value_of, variables_of
+from fusemax.model.uneven import uneven_parts
 from fusemax.units import readable_bytes
 
 
@@ -56,8 +57,8 @@ def bind_roomy(
         plan = Planner(checked, arch, mapping, choice).plan()
     splits = _splits(checked, mapping)
     _check_legal(checked, arch, mapping, plan, splits, choice)
-    extents = _extents(checked, arch, mapping, sizes, choice)
-    mover = Mover(checked, plan, extents, with_places(checked, splits), arch.outermost.name)
+    extents, longest = _extents(checked, arch, mapping, sizes, choice)
+    mover = Mover(checked, plan, extents, with_places(checked, splits), arch.outermost.name, longest)
     for split in mapping.splits:
         for part in split.parts:
             if isinstance(part.extent, Fit):
@@ -152,19 +153,25 @@ def _splits(checked: Checked, mapping: MappingFile) -> dict[str, tuple[str, ...]
 
 def _extents(
     checked: Checked, arch: Arch, mapping: MappingFile, sizes: Mapping[str, Any], choice: Choice
-) -> dict[str, Any]:
-    """The extent of every variable and part; a part that is fitted later is 1, and its outer part has all the rest."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The extent of every variable and part, and the longest extents of uneven parts; a part that is fitted later is 1,
+    and its outer part has all the rest."""
     known = {**sizes, **choice.numbers, **axes_of(arch)}
     variables = variables_of(checked)
     extents = {v: sizes[rank_of(v)] for v in variables}
+    longest: dict[str, Any] = {}
     for split in mapping.splits:
         rank = rank_of(split.variable)
         if rank not in sizes:
             hint = did_you_mean(rank, sizes) or f"its ranks are {listed(sizes, 20)}"
             raise FusemaxError([Problem(f"a split of '{split.variable}', which the cascade has not", split.span, hint)])
-        if split.variable in variables:
+        if split.variable in variables and split.uneven:
+            mean, long = uneven_parts(checked, split, sizes[rank], known)
+            extents.update(mean)
+            longest.update(long)
+        elif split.variable in variables:
             extents.update(_parts(split, sizes[rank], known))
-    return extents
+    return extents, longest
 
 
 def _parts(split: Split, whole: Any, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,7 +297,7 @@ def _check_axes(arch: Arch, mover: Mover) -> None:
     problems: dict[str, Problem] = {}
     for placement in mover.plan.placements:
         for axis, variable in placement.axes:
-            length, extent = units[placement.unit][axis], mover.extents[variable]
+            length, extent = units[placement.unit][axis], mover.longest.get(variable, mover.extents[variable])
             if np.any(np.asarray(extent) > length):
                 message = f"'{variable}' has {np.max(extent)} points, but '{placement.unit}' only {length} {axis}"
                 hint = f"split '{variable}': `= {placement.unit}.{axis}`"

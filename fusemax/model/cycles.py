@@ -194,4 +194,6 @@ class _Composer:
         unit = next(unit for unit in self.arch.units if unit.name == placement.unit)
         lengths = dict(unit.axes)
         rows = max((lengths[axis] for axis, v in placement.axes if v in mine and v not in target), default=0)
-        return rows * self.mover.product([loop.variable for loop in wait.loops if loop.variable in mine])
+        return rows * self.mover.whole(
+            self.mover.product([loop.variable for loop in wait.loops if loop.variable in mine])
+        )

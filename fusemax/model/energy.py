@@ -76,11 +76,11 @@ def placement_operations(bound: Bound, placement: Placement) -> Operations:
 
 def _accumulations(mover: Mover, placement: Placement) -> Any:
     """Reads of accumulators: every point of the reduction but the first that each element adds up."""
-    everything = mover.product(parts_of(placement.einsum.variables, mover.splits))
+    everything = mover.whole(mover.product(parts_of(placement.einsum.variables, mover.splits)))
     kept = set(parts_of(placement.einsum.kept, mover.splits))
     mine = set(parts_of(placement.einsum.variables, mover.splits))
-    spatial = mover.product([v for _, v in placement.axes if v in mine])
-    return everything - mover.changes(mover.sequence(placement), kept) * spatial
+    spatial = mover.elements(placement, [v for _, v in placement.axes if v in mine], kept)
+    return everything - mover.whole(mover.changes(mover.sequence(placement), kept) * spatial)
 
 
 def deliveries(mover: Mover, crossing: Crossing) -> Any:
@@ -88,7 +88,7 @@ def deliveries(mover: Mover, crossing: Crossing) -> Any:
     placement = mover.plan.placements[crossing.placement]
     mine = set(parts_of(placement.einsum.variables, mover.splits))
     copies = [v for axis, v in placement.axes if axis not in crossing.axes and v in mine]
-    return crossing.words * mover.product(copies)
+    return mover.whole(crossing.words * mover.elements(placement, copies, crossing.depends))
 
 
 def memory_words(counts: tuple[Count, ...], memory: str, drains: bool) -> tuple[Any, Any]:

@@ -40,7 +40,7 @@ def steps(mover: Mover, placement: Placement, sizes: Mapping[str, Any], at: Mapp
     loops = [loop for loop in mover.sequence(placement) if loop not in fixed]
     constraints = placement.einsum.constraints
     if not constraints:
-        return mover.product(loops)
+        return mover.whole(mover.product(loops))
     names = {v for c in constraints for v in c.form.variables}
     shapes = {s for c in constraints for s in c.form.shapes}
     parts = {part for v in names for part in mover.splits.get(v, (v,))}

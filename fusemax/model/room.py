@@ -27,7 +27,7 @@ def tiles(checked: Checked, mover: Mover, holds: tuple[HoldRef, ...]) -> Iterato
     for hold in holds:
         beside = {o.tensor for o in holds if o.loops == hold.loops and o.order < hold.order} if hold.spills else set()
         if not _replaces(checked, hold.tensor, beside):
-            yield hold, mover.tile(hold) * (1 - hold.spill)
+            yield hold, mover.room(hold) * (1 - hold.spill)
 
 
 def used_bytes(checked: Checked, plan: Plan, mover: Mover, level: str, word_bits: int) -> Any:

@@ -117,7 +117,8 @@ class ShownMapping:
         """The iterations of a variable, if the sizes are known."""
         if self.bound is None:
             return None
-        found = self.bound.mover.extents.get(variable)
+        mover = self.bound.mover
+        found = mover.longest.get(variable, mover.extents.get(variable))
         return None if found is None else int(found)
 
     def _many(self, variable: str) -> str:

@@ -111,6 +111,8 @@ def _sum(terms: Sequence[tuple[Digit, int]], constant: int, count: int) -> Calla
             return lambda number: number // below % extent * weight + constant
         case ((Digit(b0, _), w0), (Digit(b1, e1), w1)) if b0 * terms[0][0].extent >= count:
             return lambda number: number // b0 * w0 + number // b1 % e1 * w1 + constant
+        case ((Digit(b0, _), w0), (Digit(b1, e1), w1), (Digit(b2, e2), w2)) if b0 * terms[0][0].extent >= count:
+            return lambda number: number // b0 * w0 + number // b1 % e1 * w1 + number // b2 % e2 * w2 + constant
     several = [(digit.below, digit.extent, weight) for digit, weight in terms]
     return lambda number: sum([number // b % e * w for b, e, w in several], constant)
 

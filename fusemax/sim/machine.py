@@ -36,7 +36,10 @@ class Server:
 
     def wake(self, time: int) -> None:
         """Look for a task at a time, or as soon as the one that runs has ended."""
-        time = max(time, self.free, self.kernel.now)
+        if time < self.free:
+            time = self.free
+        if time < self.kernel.now:
+            time = self.kernel.now
         if self.woken is None or time < self.woken:
             self.woken = time
             self.kernel.at(time, WORK, self)

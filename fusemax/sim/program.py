@@ -161,10 +161,11 @@ class Program:
         conditions = list(dict.fromkeys(dropped for _, dropped in per_task if dropped))
         if not conditions and not callable(slots):
             return max(slots * self.clock.cycle, ticks(c for c, _ in per_task)), True
+        rounds = [condition[0].below * condition[0].extent for condition in conditions]  # they are the innermost loops
         table: dict[tuple[bool, ...], int] = {}
 
         def cost(task: int) -> int:
-            state = tuple(all(digit.of(task) == 0 for digit in condition) for condition in conditions)
+            state = tuple([not task % inner for inner in rounds])
             if state not in table:
                 true = {(), *(c for c, holds in zip(conditions, state, strict=True) if holds)}
                 table[state] = ticks(c for c, dropped in per_task if dropped in true)

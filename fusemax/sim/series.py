@@ -105,8 +105,8 @@ class Series:
                 return
             if not wait.together:
                 at = task - other.oldest
-                if at >= 0 and other.done[at] - wait.early > ready:
-                    ready, binding = other.done[at] - wait.early, wait
+                if at >= 0 and (done := other.done[at] - wait.early) > ready:
+                    ready, binding = done, wait
         self.ready, self.binding = ready, binding
         if self.server is not None:
             self.server.wake(ready)

@@ -68,6 +68,9 @@ def run(
 ) -> Trace:
     """Run a bound mapping."""
     begin, end = window or (0.0, FIRST_CYCLES)
+    if bound.mover.longest:
+        message = f"'{bound.mapping.name}' has uneven tiles, which the simulator does not run"
+        raise FusemaxError(message, "give sizes that divide, and leave `uneven` out")
     if not 0 <= begin < end:
         raise FusemaxError(f"a window from {begin:g} to {end:g}", "give two cycles, the smaller first: 0:4000")
     closed = estimate(bound, Accounting.FULL)

@@ -17,8 +17,12 @@ from fusemax.sim.series import Kind, Series, Wait
 
 FEWEST = 6
 """A loop of fewer iterations is not worth looking at."""
+LARGE = 32
+"""A loop with so many tasks in an iteration is looked at after every iteration."""
 STRETCH = 8
-"""So many iterations are looked at, one after the other, beginning at every power of two."""
+"""Of other loops so many iterations are looked at, one after the other, beginning at every power of two."""
+MOST_SEEN = 4096
+"""So many states are kept of one loop."""
 SMALL, MOST_PATIENCE = 4, 6
 """A small loop that did not settle is left alone for the next 1, 3, 7, ... at most 63 runs of it."""
 
@@ -48,6 +52,7 @@ class Level:
     apart: Sequence[Server]
     needs: Sequence[tuple[Series, int, Wait, bool]]
     alone: Alone | None
+    large: bool
     outer: int = -1
     seen: dict[Any, Seen] = field(default_factory=dict)
     looked: int = 0
@@ -61,8 +66,10 @@ class Level:
         at = iteration % self.extent
         if not at and self.wait:
             self.wait -= 1
-        patient = at >= 2 and not self.wait and at - (1 << (at.bit_length() - 1)) < STRETCH
-        if (patient or (at == 2 and self.alone is not None)) and not self.wanted:
+        if at < 2 or self.wanted:
+            return
+        often = self.large or at - (1 << (at.bit_length() - 1)) < STRETCH
+        if (often and not self.wait) or (at == 2 and self.alone is not None):
             self.wanted = True
             kernel.at(kernel.now, LOOK, self)
 
@@ -108,6 +115,7 @@ class Steady:
             apart=[] if self.segments else [s for s in self.machine.servers if id(s) not in used],
             needs=[(s, stride, w, rising(w.index, s.nest, loops)) for s, stride, w in needs],
             alone=alone(self.machine, loops, extent, members),
+            large=sum(s.strides[loops[-1]] for s in members) >= LARGE,
         )  # fmt: skip
 
     def skip(self, alone: Alone, now: int) -> bool:
@@ -136,6 +144,8 @@ class Steady:
         before = level.seen.get(state)
         counters = tuple((s.busy, s.begun, dict(s.stalls)) for s in self.machine.servers)
         if before is None:
+            if len(level.seen) >= MOST_SEEN:
+                level.seen.clear()
             level.seen[state] = Seen(now, iteration, counters)
             return
         period = iteration - before.iteration

@@ -128,10 +128,12 @@ class Builder:
             case "artifact":
                 return Uncounted(self._distinct(tree.children[2:]), self.span(tree), self.comments)
             case "split":
-                _, variable, *parts = tree.children
+                _, variable, *rest = tree.children
+                uneven = isinstance(rest[0], Token)
+                parts = rest[1:] if uneven else rest
                 self._distinct(part.children[0] for part in _trees(parts))
                 built = tuple(map(self._part, parts))
-                return Split(self._variable(variable), built, self.span(tree), self.comments)
+                return Split(self._variable(variable), built, uneven, self.span(tree), self.comments)
         return self._node(tree, self.comments)
 
     def _title(self, tree: Tree[Token]) -> Title:

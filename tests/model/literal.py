@@ -13,6 +13,7 @@ from itertools import product
 
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Use, When
+from fusemax.ir.mapping import Split
 from fusemax.model.bind import Bound
 from fusemax.model.plan import HoldRef, Placement, views_of
 from tests.loop_nest import counted
@@ -38,7 +39,8 @@ class Walk:
 
     def __init__(self, bound: Bound) -> None:
         self.bound, self.plan, self.checked = bound, bound.plan, bound.checked
-        self.extents = {v: int(extent) for v, extent in bound.mover.extents.items()}
+        self.extents = {v: int(e) for v, e in (bound.mover.extents | bound.mover.longest).items()}
+        self.uneven = [s for s in bound.mapping.splits if s.uneven]
         self.splits = bound.mover.splits
         self.dram = bound.arch.outermost.name
         self.found = Walked()
@@ -61,34 +63,43 @@ class Walk:
         """Variables with those that are split replaced by their parts."""
         return [part for v in variables for part in self.splits.get(v, (v,))]
 
-    def points(self, variables: Iterable[str]) -> Iterator[Coordinates]:
-        """All coordinates of loops, the last running fastest."""
+    def points(self, variables: Iterable[str], fixed: Coordinates | None = None) -> Iterator[Coordinates]:
+        """All coordinates of loops, the last running fastest; with those that are fixed, none behind the end of a rank."""
         names = list(variables)
         for values in product(*(range(self.extents[v]) for v in names)):
-            yield dict(zip(names, values, strict=True))
+            at = dict(zip(names, values, strict=True))
+            if all(self.within(split, {**(fixed or {}), **at}) for split in self.uneven):
+                yield at
+
+    def within(self, split: Split, at: Coordinates) -> bool:
+        """Whether the first point of a tile of an uneven split is one of its rank."""
+        coordinate = 0
+        for part in split.parts:
+            coordinate = coordinate * self.extents[part.variable] + at.get(part.variable, 0)
+        return coordinate < int(self.bound.sizes[split.variable.upper()])
 
     def steps(self, placement: Placement) -> Iterator[Coordinates]:
         """The time steps of an Einsum: the loops around it that it uses, then those inside of the array."""
         mine = self.parts(placement.einsum.variables)
         yield from self.points([*(loop.variable for loop in placement.loops if loop.variable in mine), *placement.over])
 
-    def elements(self, placement: Placement) -> list[Coordinates]:
-        """The elements of the array that have work: the coordinates spread over the axes."""
+    def elements(self, placement: Placement, step: Coordinates) -> list[Coordinates]:
+        """The elements of the array that have work at a time step: the coordinates spread over the axes."""
         mine = self.parts(placement.einsum.variables)
-        return list(self.points([v for _, v in placement.axes if v in mine]))
+        return list(self.points([v for _, v in placement.axes if v in mine], step))
 
     def tile(self, placement: Placement, use: Use, step: Coordinates) -> frozenset[tuple[int, ...]]:
         """The elements of a tensor that the array needs at a time step."""
         names = self.parts(use.variables)
-        return frozenset(tuple({**step, **at}[v] for v in names) for at in self.elements(placement))
+        return frozenset(tuple({**step, **at}[v] for v in names) for at in self.elements(placement, step))
 
-    def visits(self, placement: Placement, use: Use) -> Iterator[frozenset[tuple[int, ...]]]:
-        """The tiles that come one after the other, each as long as it stays."""
+    def visits(self, placement: Placement, use: Use) -> Iterator[tuple[frozenset[tuple[int, ...]], Coordinates]]:
+        """The tiles that come one after the other, each as long as it stays, and when they come."""
         resident: frozenset[tuple[int, ...]] | None = None
         for step in self.steps(placement):
             tile = self.tile(placement, use, step)
             if tile != resident:
-                yield tile
+                yield tile, step
             resident = tile
 
     # ------------------------------------------------------------------------------------------------- reads and writes
@@ -124,11 +135,11 @@ class Walk:
 
     def fetch(self, number: int, placement: Placement, use: Use, memory: str | None) -> None:
         """Fetch tile after tile."""
-        for tile in self.visits(placement, use):
+        for tile, step in self.visits(placement, use):
             if memory is not None:
                 self.count(self.holder(placement, use.tensor), memory, "read", use.tensor, placement.name, len(tile))
             self.found.edges[number, "in", use.tensor] += len(tile)
-            self.found.delivered[number] += len(self.elements(placement))
+            self.found.delivered[number] += len(self.elements(placement, step))
 
     def source(self, placement: Placement, tensor: str) -> str | None:
         """The memory from which a tensor comes; none if it comes over links."""
@@ -151,8 +162,8 @@ class Walk:
         memory = hold.level if hold is not None else self.dram if output or elsewhere else None
         leaves = any((r.unit, r.body) != (placement.unit, placement.body) for r in self.readers(name))
         seen: set[tuple[int, ...]] = set()
-        for tile in self.visits(placement, use):
-            self.found.fresh[number] += len(self.elements(placement))
+        for tile, step in self.visits(placement, use):
+            self.found.fresh[number] += len(self.elements(placement, step))
             if memory is not None:
                 self.count(hold, memory, "write", name, name, len(tile))
                 self.count(hold, memory, "read back", name, name, len(tile & seen))
@@ -187,7 +198,7 @@ class Walk:
             if tile == resident:
                 continue
             resident = tile
-            words = sum(1 for _ in self.points([v for v in names if v not in around]))
+            words = sum(1 for _ in self.points([v for v in names if v not in around], at))
             if not made or tile in seen:
                 self.transfer(hold, parent, "fill", words)
             if made:
