@@ -13,7 +13,7 @@ from fusemax.ir.expr import Name, Number, rank_of
 from fusemax.ir.mapping import For, Hold, Length, Node, On, Overlap, Parameter, Part, Placed, Split
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.edges import crossings, entering_cycles
-from fusemax.mapper.layout import Layout, fitted
+from fusemax.mapper.layout import Layout, even_variables, fitted
 from fusemax.mapper.nest import Nest
 from fusemax.model.cycles import slots_of
 from fusemax.model.filtered import number_of
@@ -69,11 +69,12 @@ class Builder:
         )
         self.taken = {v for einsum in checked.einsums for v in einsum.variables}
         units = {unit.name: dict(unit.axes) for unit in arch.units}
+        self.even = even_variables(checked)
         self.spread: dict[str, int] = {}
         for layout in layouts:
             for unit, spread in layout.spreads:
                 for axis, variable in spread:
-                    length = fitted(self.extent(variable), units[unit][axis])
+                    length = units[unit][axis]
                     self.spread[variable] = min(length, self.spread.get(variable, length))
         variables = dict.fromkeys(v for body in nest.bodies for v in body.variables)
         self.parts = {variable: self.parted(variable) for variable in variables}
@@ -86,7 +87,7 @@ class Builder:
         """The parts of a variable, by where it is looped over and whether it is spread."""
         length = self.spread.get(variable)
         if length is not None:
-            length = fitted(self.extent(variable), length)
+            length = fitted(self.extent(variable), length, variable in self.even)
         low = None if length is None else self.name(variable, "0")
         if variable in self.nest.blocked:
             outer, inner = self.name(variable, "2"), self.name(variable, "1")
@@ -132,13 +133,18 @@ class Builder:
                 found.append(parts.spread)
         return tuple(found)
 
-    def inside(self, einsum: CheckedEinsum, body: int, unit: str) -> list[tuple[str, int]]:
+    def tiles(self, variable: str) -> int:
+        """The tiles of a variable that are spread over an axis one after the other."""
+        return -(-self.extent(variable) // self.parts[variable].length)
+
+    def inside(self, einsum: CheckedEinsum, body: int, unit: str) -> list[tuple[str, float]]:
         """What runs inside of an array, as `over` has it: variables with their iterations there."""
-        found = []
+        found: list[tuple[str, float]] = []
         for part in self.over(einsum, body, unit):
             variable = next(v for v, parts in self.parts.items() if part in parts.all)
             parts = self.parts[variable]
-            found.append((variable, parts.length if part == parts.spread else self.extent(variable) // parts.length))
+            tiles = self.tiles(variable)
+            found.append((variable, self.extent(variable) / tiles if part == parts.spread else tiles))
         return found
 
     def least_cycles(self) -> float:
@@ -149,7 +155,7 @@ class Builder:
             on = dict(zip(body.names, layout.units, strict=True))
             for einsum in body.einsums:
                 unit, spread = units[on[einsum.name]], layout.spread(on[einsum.name])
-                fitted_ = {v: self.parts[v].length for _, v in spread}
+                fitted_ = {v: self.extent(v) / self.tiles(v) for _, v in spread}
                 parallel = prod(fitted_[v] for _, v in spread if v in einsum.variables)
                 space = points(einsum.variables, einsum.constraints, self.checked.ranks)
                 least = slots_of(self.checked, einsum, unit)[0] * float(number_of(space, self.sizes)) / parallel
@@ -196,7 +202,10 @@ class Builder:
                 made.append(Part(part, Length(Name(parts.open))))
             else:
                 made.append(Part(part))
-        return Split(variable, tuple(made))
+        uneven = variable not in self.even and made[0].extent is None
+        return Split(
+            variable, tuple(made), uneven and (parts.open is not None or self.extent(variable) % parts.length != 0)
+        )
 
     def around(self, choice: Choice, depth: int, chain: list[tuple[str, str]]) -> tuple[Node, ...]:
         """The loops around all bodies from a depth on: one line up to the next hold."""

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fusemax.ir.cascade import NO_COMMENTS
 from fusemax.ir.expr import Apply, Expr, Name, Number
-from fusemax.ir.mapping import Case, For, Group, Hold, Length, Node, On, Part
+from fusemax.ir.mapping import Case, For, Group, Hold, Length, Node, On, Overlap, Part, Placed, Split
 from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.model.bind import Bound
 
 
 def concrete(mapping: MappingFile, parameters: Mapping[str, Any]) -> MappingFile:
@@ -41,6 +44,88 @@ def _bare(node: Node) -> Node:
             placed = tuple(replace(each, comments=NO_COMMENTS) for each in node.einsums)
             return replace(node, comments=NO_COMMENTS, einsums=placed)
     return replace(node, comments=NO_COMMENTS)
+
+
+def tidy(mapping: MappingFile, bound: Bound) -> MappingFile:
+    """The mapping without loops of one iteration, and without `uneven` where all tiles are equally long.
+
+    Loops that are spread over an axis stay, and so does a loop that `pipeline` or `stages` begins with.
+    """
+    spread = {variable for placement in bound.plan.placements for _, variable in placement.axes}
+    made = {part.variable for split in mapping.splits for part in split.parts if not _own(split, bound)}
+    single = {v for v in made - spread if np.ndim(bound.mover.extents[v]) == 0 and bound.mover.extents[v] == 1}
+    single -= set(_overlapping(mapping.body, single))
+    splits = tuple(_tidy_split(split, single, bound) for split in mapping.splits)
+    renamed = {split.parts[0].variable: split.variable for split in splits if len(split.parts) == 1}
+    kept = tuple(split for split in splits if len(split.parts) > 1)
+    return replace(mapping, splits=kept, body=tuple(_without(mapping.body, single - renamed.keys(), renamed)))
+
+
+def _overlapping(nodes: Iterable[Node], single: set[str]) -> Iterator[str]:
+    """Loops of one iteration that must stay, for units overlap below them."""
+    for node in nodes:
+        if isinstance(node, For) and node.overlap is not Overlap.FOR and set(node.variables) <= single:
+            yield node.variables[0]
+        if isinstance(node, For | Group):
+            yield from _overlapping(node.body, single)
+
+
+def _own(split: Split, bound: Bound) -> bool:
+    """Whether a split is the cascade's own, whose parts are variables of the cascade."""
+    return split.variable not in bound.mover.splits
+
+
+def _tidy_split(split: Split, single: set[str], bound: Bound) -> Split:
+    """A split without parts of one iteration; at least one part stays, and the first takes what is left."""
+    if _own(split, bound):
+        return split
+    parts = tuple(part for part in split.parts if part.variable not in single) or split.parts[-1:]
+    longest = bound.mover.longest
+    uneven = split.uneven and any(bound.mover.extents[p.variable] != longest[p.variable] for p in split.parts)
+    if not any(part.extent is None for part in parts):
+        parts = (replace(parts[0], extent=None), *parts[1:])
+    return replace(split, parts=parts, uneven=uneven)
+
+
+def _without(nodes: Iterable[Node], single: set[str], renamed: Mapping[str, str]) -> list[Node]:
+    """A body without loops of one iteration, and with one line for holds that stand below each other."""
+    found: list[Node] = []
+    for node in _looping(nodes, single, renamed):
+        last = found[-1] if found else None
+        if isinstance(node, Hold) and isinstance(last, Hold) and _plain(node) == _plain(last) is not None:
+            found[-1] = replace(last, tensors=(*last.tensors, *node.tensors))
+        else:
+            found.append(node)
+    return found
+
+
+def _plain(hold: Hold) -> str | None:
+    """The level of a line that says nothing but tensors and a level."""
+    return hold.level if hold.spill is None and hold.unless is None else None
+
+
+def _looping(nodes: Iterable[Node], single: set[str], renamed: Mapping[str, str]) -> Iterator[Node]:
+    """A body without loops of one iteration; `renamed` are parts that are all that is left of their variable."""
+    for node in nodes:
+        match node:
+            case For():
+                body = tuple(_without(node.body, single, renamed))
+                left = tuple(renamed.get(v, v) for v in node.variables if v not in single)
+                if left:
+                    yield replace(node, variables=left, body=body)
+                else:
+                    yield from body
+            case Group():
+                yield replace(node, body=tuple(_without(node.body, single, renamed)))
+            case On():
+                axes = tuple((axis, renamed.get(v, v)) for axis, v in node.axes)
+                yield replace(node, axes=axes, einsums=tuple(_inside(each, single, renamed) for each in node.einsums))
+            case _:
+                yield node
+
+
+def _inside(placed: Placed, single: set[str], renamed: Mapping[str, str]) -> Placed:
+    return replace(placed, over=tuple(renamed.get(v, v) for v in placed.over if v not in single))
 
 
 def _settled(default: Any, values: Mapping[str, Any]) -> Any:

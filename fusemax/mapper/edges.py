@@ -36,10 +36,10 @@ def leaves(checked: Checked, body: Body, einsum: CheckedEinsum, readers: Collect
 
 
 def entering_cycles(
-    einsum: CheckedEinsum, use: Use, unit: Unit, spread: Spread, fitted: Mapping[str, int], inside: Sequence[tuple[str, int]],
+    einsum: CheckedEinsum, use: Use, unit: Unit, spread: Spread, fitted: Mapping[str, float], inside: Sequence[tuple[str, float]],
     sizes: Mapping[str, int],
 ) -> float:  # fmt: skip
-    """The least cycles that an operand takes to enter. `fitted` has the points of what is spread over the axes, `inside`
+    """The least cycles that an operand takes to enter. `fitted` has the mean points of what is spread over the axes, `inside`
     what is known to run inside of the array, outermost first: variables with their iterations there."""
     entering = _entering(unit)
     if not entering:
@@ -50,10 +50,10 @@ def entering_cycles(
     width = prod(spatial.get(v, 1) for v in relevant)
     last = max((i for i, (v, steps) in enumerate(inside) if steps > 1 and v in use.variables), default=None)
     if last is None:
-        words = prod(int(sizes[rank_of(v)]) for v in relevant)
+        words = float(prod(int(sizes[rank_of(v)]) for v in relevant))
     else:
-        steps = prod(int(sizes[rank_of(v)]) // spatial.get(v, 1) for v in einsum.variables)
-        words = width * steps // prod(steps for _, steps in inside[last + 1 :])
+        steps = prod(int(sizes[rank_of(v)]) / spatial.get(v, 1) for v in einsum.variables)
+        words = width * steps / prod(steps for _, steps in inside[last + 1 :])
     axes = {axis for axis, v in spread if v in use.variables} & entering.keys()
     rate = entering[next(iter(axes))] if len(axes) == 1 else sum(entering.values())
     return words / rate

@@ -57,6 +57,7 @@ class Costs:
     energy_j: Any
     dram_bytes: Any
     buffer_bytes: Any
+    uneven: Any
     share: Any = field(default=None)
 
     @property
@@ -81,6 +82,7 @@ def cost(checked: Checked, arch: Arch, family: Family, shapes: Mapping[str, int]
         _where(fit, found.energy_j, family.size),
         _where(fit, found.dram_bytes, family.size),
         np.broadcast_to(np.asarray(used(bound), np.float64), (family.size,)),
+        np.broadcast_to(np.asarray(has_short_tiles(bound), np.float64), (family.size,)),
         None if share is None else np.broadcast_to(share, (family.size,)),
     )
 
@@ -90,14 +92,24 @@ def exact(
     share: float | None = None,
 ) -> tuple[MappingFile, Estimate]:  # fmt: skip
     """One candidate as a mapping of its own, and its whole estimate."""
-    from fusemax.mapper.concrete import concrete
+    from fusemax.mapper.concrete import concrete, tidy
     from fusemax.model.bind import bind
 
     parameters = family.member(at)
     if family.share is not None:
         parameters[family.share] = 0.0 if share is None else float(share)
     mapping = concrete(family.mapping, parameters)
-    return mapping, estimate(bind(checked, arch, mapping, shapes, {}), accounting)
+    bound = bind(checked, arch, mapping, shapes, {})
+    tidied = tidy(mapping, bound)
+    return tidied, estimate(bind(checked, arch, tidied, shapes, {}), accounting)
+
+
+def has_short_tiles(bound: Bound) -> Any:
+    """Whether any last tile is shorter than the others: a truth value, or one for each point of a grid."""
+    found: Any = False
+    for part, length in bound.mover.longest.items():
+        found = found | (np.asarray(bound.mover.extents[part]) != np.asarray(length))
+    return found
 
 
 def _open(grid: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def fixed_of(
             words[name] = (value,)
         elif name in einsums and number is None:
             units[name] = _known(value, names, f"'{arch.name}' has no unit", "its units are")
-        elif number is not None and number > 0:
+        elif number is not None and (number > 0 or (number == 0 and name in parameters)):
             _known(name, lengths, "nothing open is called", "lengths that may be fixed are")
             part = name.lower() if name in checked.ranks and name not in parameters else name
             if numbers.setdefault(part, number) != number:

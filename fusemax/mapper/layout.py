@@ -71,13 +71,23 @@ class Layouts:
 
 
 @cache
-def fitted(extent: int, length: int) -> int:
-    """The points of a variable that are spread over an axis: the largest divisor that is not longer.
+def fitted(extent: int, length: int, even: bool) -> int:
+    """The points of a variable that are spread over an axis: the largest divisor that is not longer, or the whole axis if
+    that makes fewer tiles, of which the last is shorter; not if tiles must be `even`.
 
-    >>> fitted(1000, 256), fitted(64, 256)
-    (250, 64)
+    >>> fitted(1000, 256, False), fitted(64, 256, False), fitted(1009, 256, False), fitted(1009, 256, True)
+    (250, 64, 256, 1)
     """
-    return max(d for d in divisors(extent) if d <= length)
+    divisor = max(d for d in divisors(extent) if d <= length)
+    uneven = not even and extent > length and extent % length != 1 and -(-extent // length) < extent // divisor
+    return length if uneven else divisor
+
+
+def even_variables(checked: Checked) -> frozenset[str]:
+    """Variables whose tiles must be even: filters ask for them, or the cascade splits them itself."""
+    filtered = {v for einsum in checked.einsums for c in einsum.constraints for v in c.form.variables}
+    own = {rank.name.lower() for rank in checked.ranks.values() if rank.splits}
+    return frozenset(filtered | own)
 
 
 class Chooser:
@@ -87,6 +97,7 @@ class Chooser:
         self, checked: Checked, arch: Arch, nest: Nest, sizes: Mapping[str, int], fixed: Mapping[str, str]
     ) -> None:
         self.checked, self.arch, self.nest, self.sizes, self.fixed = checked, arch, nest, sizes, fixed
+        self.even = even_variables(checked)
         iterative = iterative_variables(checked.tensors)
         self.steps = set(iterative.values())
         einsums = [e for body in nest.bodies for e in body.einsums]
@@ -170,9 +181,9 @@ class Chooser:
         key = (body.names, einsum.name, unit.name, spread)
         if key not in self.known:
             lengths = dict(unit.axes)
-            points_ = {v: self.fitted(v, lengths[axis]) for axis, v in spread}
+            points_ = {v: self.mean(v, lengths[axis]) for axis, v in spread}
             looped = {*self.nest.batch, *self.nest.blocked, *body.looped}
-            inside = [(v, self.extent(v) // points_.get(v, 1)) for v in einsum.reduced if v not in looped]
+            inside = [(v, self.extent(v) / points_.get(v, 1)) for v in einsum.reduced if v not in looped]
             least = self.cycles(einsum, unit, spread)
             if leaves(self.checked, body, einsum, self.read_by[einsum.name]):
                 least = max(least, leaving_cycles(einsum, unit, self.sizes))
@@ -230,12 +241,13 @@ class Chooser:
         """The slots that an Einsum takes on a unit over the run; none if the unit lacks an operator: it is not there."""
         slots = self.slots[einsum.name][unit.name]
         lengths = dict(unit.axes)
-        parallel = prod(self.fitted(v, lengths[axis]) for axis, v in spread if v in einsum.variables)
+        parallel = prod(self.mean(v, lengths[axis]) for axis, v in spread if v in einsum.variables)
         return slots / parallel
 
-    def fitted(self, variable: str, length: int) -> int:
-        """The points of a variable that are spread over an axis of a length."""
-        return fitted(self.extent(variable), length)
+    def mean(self, variable: str, length: int) -> float:
+        """The points of a variable that are spread over an axis of a length, in the mean of all tiles."""
+        extent = self.extent(variable)
+        return extent / -(-extent // fitted(extent, length, variable in self.even))
 
     def assignments(self, able: Sequence[tuple[int, ...]]) -> Any:
         """Every assignment of Einsums to units that have their operators: a row each."""
@@ -254,8 +266,8 @@ class Chooser:
                 words = 1
                 for variable in sorted(kept - outside):
                     axis = next((axis for axis, v in spreads[n] if v == variable), None)
-                    length = 1 if axis is None else self.fitted(variable, dict(unit.axes)[axis])
-                    words *= self.extent(variable) // length
+                    mean = 1 if axis is None else self.mean(variable, dict(unit.axes)[axis])
+                    words *= round(self.extent(variable) / mean)
                 entries = unit.registers.entries if unit.registers else None
                 if words > max(1, room(entries) // LEAST_IN_FLIGHT):
                     yield names.index(reader), n

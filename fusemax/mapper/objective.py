@@ -26,7 +26,7 @@ class Objective:
 
     def keys(self, costs: Costs) -> tuple[Any, ...]:
         """The value and the tie breakers of all candidates, rounded."""
-        return tuple(rounded(values) for values in (*self.of(costs), costs.buffer_bytes))
+        return tuple(rounded(values) for values in (*self.of(costs), costs.uneven, costs.buffer_bytes))
 
 
 def rounded(values: Any) -> Any:

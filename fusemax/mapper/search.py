@@ -54,6 +54,10 @@ class Space(Protocol):
     def least_bytes(self) -> float:
         """Bytes that no mapping undercuts."""
 
+    @property
+    def least_j(self) -> float:
+        """Joules that no mapping undercuts."""
+
     def structures(self, by_energy: bool) -> Iterator[Any]:
         """All structures, the most promising first."""
 
@@ -102,10 +106,16 @@ class Search:
     interrupted: bool = False
 
     def floor(self, structure: Structure) -> float:
-        """What no member of a structure undercuts; the least of all is kept."""
-        floor = self.objective.floor(structure.least_s, structure.least_j, self.space.least_bytes)
-        self.least = min(self.least, floor)
-        return floor
+        """What no member of a structure undercuts."""
+        return self.objective.floor(structure.least_s, structure.least_j, self.space.least_bytes)
+
+    def rest(self, structure: Structure) -> float:
+        """What neither a structure nor any that comes after it undercuts: their joules may be fewer than its own."""
+        space = self.space
+        least_j = structure.least_j if self.objective.name == "energy" else min(structure.least_j, space.least_j)
+        rest = self.objective.floor(structure.least_s, least_j, space.least_bytes)
+        self.least = min(self.least, rest)
+        return rest
 
     def value(self) -> float:
         """The best value so far."""
@@ -145,19 +155,22 @@ def exhaustive(search: Search) -> None:
     ties = 0
     try:
         for structure, priced_ in _priced(search):
-            floor = search.floor(structure)
-            if floor > search.value() * (1 + SAME):
+            rest = search.rest(structure)
+            if rest > search.value() * (1 + SAME):
                 search.proven = True
                 return
-            if search.value() <= floor * (1 + SAME):
+            if search.value() <= rest * (1 + SAME):
                 search.proven = True
                 if ties >= TIES:
                     return
                 ties += len(priced_)
-            elif search.trees >= search.limit:
-                return
-            for family, costs in priced_:
+            if search.floor(structure) > search.value() * (1 + SAME):
+                continue
+            for family, costs in islice(priced_, max(0, search.limit - search.trees)):
                 search.take(family, costs)
+            if search.trees >= search.limit:
+                search.proven |= search.value() <= rest * (1 + SAME)
+                return
         search.proven = True
     except KeyboardInterrupt:
         search.interrupted = True
@@ -178,7 +191,8 @@ def _priced(search: Search) -> Iterator[tuple[Any, list[tuple[Family, Costs | st
 def _all_of(space: Space, structure: Any, search: Search) -> list[tuple[Family, Costs | str]]:
     if search.floor(structure) > search.value() * (1 + SAME):
         return []
-    return [(family, priced(space, family, search.accounting)) for family in space.families(structure)]
+    families = islice(space.families(structure), max(0, search.limit - search.trees))
+    return [(family, priced(space, family, search.accounting)) for family in families]
 
 
 _WORKER: dict[str, Any] = {}
@@ -199,10 +213,10 @@ def anneal(search: Search) -> None:
     """Simulated annealing (Kirkpatrick et al., Science 1983) over structures, orders and holds; tile sizes are all
     costed at every step. Finds good mappings of spaces that are too large to be searched through, and proves nothing."""
     source = random.Random(search.seed)
-    state = search.space.start(source)
-    now = _settle(search, state)
     try:
-        for step in range(min(STEPS, search.limit)):
+        state = search.space.start(source)
+        now = _settle(search, state)
+        for step in range(min(STEPS, search.limit) - 1):
             temperature = START * (END / START) ** (step / STEPS)
             other = search.space.neighbour(state, source)
             value = _settle(search, other)

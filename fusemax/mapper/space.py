@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import cycle, islice, permutations, product
+from math import prod
 from random import Random
 from typing import Any
 
@@ -20,7 +21,7 @@ from fusemax.errors import FusemaxError, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Number
-from fusemax.mapper.build import Builder, Choice
+from fusemax.mapper.build import Builder, Choice, Parts
 from fusemax.mapper.family import Family, divisors
 from fusemax.mapper.fixed import Fixed
 from fusemax.mapper.holds import hold_options
@@ -28,6 +29,7 @@ from fusemax.mapper.layout import Chooser, Layout, Layouts
 from fusemax.mapper.nest import Nest, nests
 from fusemax.mapper.objective import rounded
 from fusemax.model.plan import is_output, sources
+from fusemax.model.uneven import balanced
 from fusemax.validate import solve_shapes
 
 MOST_JOINED = 2_000_000
@@ -182,6 +184,11 @@ class Generated:
         """Seconds that inputs and outputs take over the outermost memory, each word once."""
         return self.least_bytes / (self.arch.outermost.bandwidth_bytes_s or float("inf"))
 
+    @cached_property
+    def least_j(self) -> float:
+        """Joules that the operations take in the structure in which they take the fewest."""
+        return min((float(joined.joules.min()) for _, _, _, joined in self.nests), default=0.0)
+
     def joined(self, nest: Nest, sizes: Mapping[str, int]) -> _Joined | None:
         """The layouts of all bodies together, in order of their least time; None if a body has none."""
         chooser = Chooser(self.checked, self.arch, nest, sizes, self.fixed.units)
@@ -268,19 +275,22 @@ class Generated:
         ) if options else options  # fmt: skip
 
     def grid(self, builder: Builder) -> dict[str, Any]:
-        """All combinations of the open extents: divisors of what is left of a variable."""
-        names: list[str] = []
-        choices: list[list[int]] = []
-        for parts in builder.parts.values():
-            if parts.open is None:
-                continue
-            rest = builder.extent(parts.variable) // parts.length
-            wanted = self.fixed.numbers.get(parts.inner or "")
-            names.append(parts.open)
-            choices.append(divisors(rest) if wanted is None else [wanted])
-        rows = list(islice(product(*choices), MOST_GRID))
-        table = np.array(rows, np.int64).reshape(len(rows), len(names))
-        return {name: table[:, i] for i, name in enumerate(names)}
+        """All combinations of the open extents: balanced ones, or, if these are too many, divisors."""
+        blocked = {p.open: p for p in builder.parts.values() if p.open is not None}
+        exact, short = ({name: self.lengths(builder, p, even) for name, p in blocked.items()} for even in (True, False))
+        choices = short if prod(map(len, short.values())) <= MOST_GRID else exact
+        self.partial |= prod(map(len, choices.values())) > MOST_GRID
+        rows = list(islice(product(*choices.values()), MOST_GRID))
+        table = np.array(rows, np.int64).reshape(len(rows), len(choices))
+        return {name: table[:, i] for i, name in enumerate(choices)}
+
+    def lengths(self, builder: Builder, parts: Parts, even: bool) -> list[int]:
+        """The lengths of a block in tiles: of its number of tiles the divisors, or all that are balanced."""
+        wanted = self.fixed.numbers.get(parts.inner or "")
+        tiles = builder.tiles(parts.variable)
+        if wanted is not None:
+            return [wanted]
+        return divisors(tiles) if even or parts.variable in builder.even else balanced(tiles)
 
 
 @dataclass(frozen=True)

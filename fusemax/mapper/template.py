@@ -52,6 +52,7 @@ class Template:
         self.considered = 0
         self.partial = False
         self.least_bytes = 0.0
+        self.least_j = 0.0
         self.least_s = 0.0
 
     # ----------------------------------------------------------------------------------------------------------- words
