@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusemax.errors import FusemaxError, listed
+from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Checked
 from fusemax.syntax.files import load_cascade
 from fusemax.syntax.workload import load_workload
@@ -74,18 +74,16 @@ def executed(
 ) -> tuple[RunReport, dict[str, Array]]:
     """Load, check and run on random or stored inputs; compare the outputs with those of a reference cascade."""
     from fusemax.reference import execute, random_inputs
-    from fusemax.report.runs import RunReport, summarize
+    from fusemax.report.runs import RunReport, reference_outputs, stored, summarize
 
     checked = check(load_cascade(name))
     reference = None if against is None else check(load_cascade(against))
     sizes = shapes_for(checked, model, length, shapes)
-    arrays: Mapping[str, Any] = (
-        _stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
-    )
+    arrays: Mapping[str, Any] = stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
     start = time.perf_counter()
     results = execute(checked, arrays, sizes)
     seconds = time.perf_counter() - start
-    expected = {} if reference is None else _reference(checked, reference, arrays, sizes)
+    expected = {} if reference is None else reference_outputs(checked, reference, arrays, sizes)
     outputs = tuple(summarize(t.name, t.ranks, results[t.name], expected.get(t.name)) for t in checked.outputs)
     lengths = dict(zip(_ranks(checked), _lengths(checked, arrays), strict=True))
     report = RunReport(
@@ -364,53 +362,3 @@ def _lengths(checked: Checked, arrays: Mapping[str, Any]) -> list[int]:
     import numpy as np
 
     return [length for tensor in checked.inputs for length in np.shape(arrays[tensor.name])]
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    """The arrays of a `.npz` file."""
-    import zipfile
-
-    import numpy as np
-
-    if not path.exists():
-        raise FusemaxError(f"no file '{path}'", "name a file that `numpy.savez` wrote")
-    try:
-        if not path.is_file() or not zipfile.is_zipfile(path):
-            raise FusemaxError(f"'{path}' is not a .npz file", "write it with `numpy.savez`")
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except OSError as error:
-        raise FusemaxError(
-            f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}", "check the path"
-        ) from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise FusemaxError(
-            f"'{path}' holds no arrays of numbers: {str(error).splitlines()[0]}", "write it with `numpy.savez`"
-        ) from None
-
-
-def _reference(
-    checked: Checked, reference: Checked, arrays: Mapping[str, Any], sizes: Mapping[str, int]
-) -> dict[str, Array]:
-    """The outputs of the reference on the same inputs; it must have inputs and outputs in common with the cascade."""
-    from fusemax.reference import execute
-
-    missing = [tensor.name for tensor in reference.inputs if tensor.name not in arrays]
-    shared = [t.name for t in reference.outputs if t.name in {o.name for o in checked.outputs}]
-    if missing or not shared:
-        what = f"no input {listed(missing)}" if missing else "no output of the same name"
-        raise FusemaxError(f"'{reference.cascade.name}' cannot be compared: '{checked.cascade.name}' has {what}",
-                           "compare cascades with the same inputs and outputs")  # fmt: skip
-    known = set(shape_names(reference))
-    wanted = {tensor.name: arrays[tensor.name] for tensor in reference.inputs}
-    results = execute(reference, wanted, {rank: size for rank, size in sizes.items() if rank in known})
-    _same_shapes(checked, reference, shared)
-    return {name: results[name] for name in shared}
-
-
-def _same_shapes(checked: Checked, reference: Checked, names: Iterable[str]) -> None:
-    for name in names:
-        mine, other = checked.tensors[name], reference.tensors[name]
-        if len(mine.ranks) != len(other.ranks) or (mine.iterative is None) != (other.iterative is None):
-            message = f"'{name}' is {name}[{', '.join(mine.ranks)}] here and {name}[{', '.join(other.ranks)}] in the reference"
-            raise FusemaxError(message, "compare cascades with outputs of the same ranks")

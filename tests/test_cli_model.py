@@ -250,17 +250,22 @@ def test_reproduce(call: Called, tmp_path: Path) -> None:
     status, out, err = call("reproduce", "--out", "figures")
     assert status == 0
     assert out.startswith("Figure 6a: utilization of the 1D array\n")
-    assert out.endswith("all 210 are within their tolerances\n")
+    assert "all 210 are within their tolerances\n" in out
+    assert "all 150 are within their tolerances\n" in out
+    assert out.endswith("fusemax-cloud  1303.0 mm^2    1303 mm^2\n")
     assert (tmp_path / "figures" / "report.txt").read_text(encoding="utf-8") == out
     assert err.splitlines()[0] == f"wrote {Path('figures') / 'report.txt'}"
-    assert len(err.splitlines()) == 7
+    assert len(err.splitlines()) == 12
 
 
 def test_reproduce_as_json(call: Called) -> None:
     """The JSON tells the largest difference of each quantity."""
     status, out, _ = call("reproduce", "--json")
-    largest = json.loads(out)["largest"]
+    attention, encoder, sizes = json.loads(out)["studies"]
+    largest = attention["largest"]
     assert status == 0
+    assert [average["value"] for average in encoder["averages"]] == pytest.approx([5.3017, 0.8400], abs=1e-4)
+    assert [point["latency_s"] for point in sizes["points"]][::5] == pytest.approx([30266.7, 29.583], rel=1e-5)
     assert list(largest) == [
         "latency", "DRAM traffic", "energy", "utilization of array2d", "utilization of array1d", "speed-up", "energy ratio",
     ]  # fmt: skip

@@ -101,7 +101,7 @@ def compare_command(
 def reproduce_command(names: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Reproduce published figures of attention, of encoder layers and of areas, with the differences to published values.
 
-    STUDY is attention, encoder or area; all of them if none is named. Figures are numbered as in the paper;
+    STUDY is attention, encoder or chip-area; all of them if none is named. Figures are numbered as in the paper;
     `mappings/published/` has its values and where they are from.
     """
     from fusemax.pipeline import reproduced

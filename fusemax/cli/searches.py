@@ -102,7 +102,7 @@ def map_command(
     return INTERRUPTED if report.result.statistics.interrupted else int(report.wrong)
 
 
-@click.command("pareto", cls=Command, short_help="Trade latency, energy, area and buffer size off against each other.")
+@click.command("pareto", cls=Command, short_help="Trade latency, energy, area and buffer size off.")
 @click.option("--cascade", type=CASCADE, metavar="NAME|FILE", help="A cascade; the mapping's if not given.")
 @click.option("--arch", type=ARCH, metavar="NAME|FILE", help="An architecture; the mapping's if not given.")
 @click.option(

@@ -19,7 +19,7 @@ def concrete(mapping: MappingFile, parameters: Mapping[str, Any]) -> MappingFile
     """The mapping with values in the places of parameters, branches in the places of cases; defaults for the others.
 
     >>> from fusemax import load_mapping
-    >>> print(str(concrete(load_mapping("flat"), {"rows": 256, "qk": ("weight",)})).splitlines()[4])
+    >>> print(str(concrete(load_mapping("flat"), {"rows": 256, "qk": ("weight",)})).splitlines()[5])
     split p: p2, p1 = 256 / array2d.columns, p0 = array2d.columns
     """
     values: dict[str, Any] = {}

@@ -48,7 +48,7 @@ def end_to_end(
 
     >>> rows = end_to_end(["flat", "fusemax-binding"], ["bert"], [1024], baseline="flat").of("fusemax-binding")
     >>> round(rows[0].speedup, 4)
-    2.1916
+    2.1918
     """
     if not models:
         raise FusemaxError("an encoder layer needs a model", "add --model bert")

@@ -152,6 +152,7 @@ class Generated:
                 refined += 1
                 if refined > MOST_REFINED:
                     self.partial = True
+                    yield from (waiting for *_, waiting in sorted(queue, key=lambda e: e[:-1]) if waiting is not None)
                     return
                 sharper = float(rounded(structure.least_s))
                 if not by_energy and sharper > bound:

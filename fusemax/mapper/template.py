@@ -180,7 +180,8 @@ def opened(mapping: MappingFile) -> MappingFile:
     """The mapping with a parameter for every `?`.
 
     >>> from fusemax.syntax.mapping import parse_mapping
-    >>> print(str(opened(parse_mapping("mapping m\\ncascade matmul\\narch flat-cloud\\nsplit m: m1, m0 = ?"))).splitlines()[0])
+    >>> text = "mapping m\\ncascade matmul\\narch flat-cloud\\nsplit m: m1, m0 = ?\\nfor m1: on array2d (rows: m0): Z"
+    >>> print(str(opened(parse_mapping(text))).splitlines()[0])
     mapping m(m0_extent = 1)
     """
     parameters: list[Parameter] = list(mapping.parameters)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from fusemax.errors import FusemaxError, listed
+from fusemax.ir.checked import Checked
 from fusemax.tables import Table
 from fusemax.units import readable_number
+from fusemax.validate.shapes import shape_names
 
 if TYPE_CHECKING:
     from fusemax.reference import Array
@@ -124,3 +131,49 @@ def largest_difference(a: Array, b: Array) -> float:
     with np.errstate(invalid="ignore"):
         apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
     return float(np.where(np.isnan(apart), np.inf, apart).max(initial=0.0))
+
+
+def stored(path: Path) -> dict[str, Any]:
+    """The arrays of a `.npz` file."""
+    if not path.exists():
+        raise FusemaxError(f"no file '{path}'", "name a file that `numpy.savez` wrote")
+    try:
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            raise FusemaxError(f"'{path}' is not a .npz file", "write it with `numpy.savez`")
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except OSError as error:
+        raise FusemaxError(
+            f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}", "check the path"
+        ) from None
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise FusemaxError(
+            f"'{path}' holds no arrays of numbers: {str(error).splitlines()[0]}", "write it with `numpy.savez`"
+        ) from None
+
+
+def reference_outputs(
+    checked: Checked, reference: Checked, arrays: Mapping[str, Any], sizes: Mapping[str, int]
+) -> dict[str, Array]:
+    """The outputs of the reference on the same inputs; it must have inputs and outputs in common with the cascade."""
+    from fusemax.reference import execute
+
+    missing = [tensor.name for tensor in reference.inputs if tensor.name not in arrays]
+    shared = [t.name for t in reference.outputs if t.name in {o.name for o in checked.outputs}]
+    if missing or not shared:
+        what = f"no input {listed(missing)}" if missing else "no output of the same name"
+        raise FusemaxError(f"'{reference.cascade.name}' cannot be compared: '{checked.cascade.name}' has {what}",
+                           "compare cascades with the same inputs and outputs")  # fmt: skip
+    known = set(shape_names(reference))
+    wanted = {tensor.name: arrays[tensor.name] for tensor in reference.inputs}
+    results = execute(reference, wanted, {rank: size for rank, size in sizes.items() if rank in known})
+    _same_shapes(checked, reference, shared)
+    return {name: results[name] for name in shared}
+
+
+def _same_shapes(checked: Checked, reference: Checked, names: Iterable[str]) -> None:
+    for name in names:
+        mine, other = checked.tensors[name], reference.tensors[name]
+        if len(mine.ranks) != len(other.ranks) or (mine.iterative is None) != (other.iterative is None):
+            message = f"'{name}' is {name}[{', '.join(mine.ranks)}] here and {name}[{', '.join(other.ranks)}] in the reference"
+            raise FusemaxError(message, "compare cascades with outputs of the same ranks")

@@ -63,7 +63,7 @@ def reproduce_sizes(study: SizesStudy) -> SizesReproduction:
     """Evaluate a study's mapping on machines of all of its sizes.
 
     >>> from fusemax.syntax.study import load_sizes_study
-    >>> found = reproduce_sizes(load_sizes_study("area"))
+    >>> found = reproduce_sizes(load_sizes_study("chip-area"))
     >>> round(found.front.points[0].latency_s, 1), round(found.areas_m2["fusemax-cloud"] * 1e6, 1)
     (30266.7, 1303.0)
     """

@@ -39,7 +39,7 @@ def load_sizes_study(name: str | Path) -> SizesStudy:
 
     Raises `FusemaxError` with every mistake of the file.
 
-    >>> load_sizes_study("area").dims
+    >>> load_sizes_study("chip-area").dims
     (16, 32, 64, 128, 256, 512)
     """
     path = find(str(name), SIZES, ".yaml")

@@ -142,8 +142,8 @@ def test_the_folder(found: Reproduction, tmp_path: Path) -> None:
     folder = tmp_path / "figures"
     for _ in range(2):
         check_folder(folder)
-        written = write_folder(found, folder)
-    names = ["report.txt", "values.csv", *(f"figure-{number}.png" for number in ("6a", "6b", "7", "8", "9"))]
+        written = write_folder([found], folder)
+    names = ["report.txt", "values-attention.csv", *(f"figure-{number}.png" for number in ("6a", "6b", "7", "8", "9"))]
     assert [path.name for path in written] == names
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert (folder / "report.txt").read_text(encoding="utf-8") == f"{found}\n"

@@ -28,7 +28,7 @@ units:
     registers: {entries: 10, energy: {read: 1 fJ, write: 2 fJ}}
     ops: {mac: {slots: 1, energy: 1 pJ, area: 1 um^2}, exp: {is: 6 mac}}
 """
-KEYS = "its keys are name, source, clock, word, memories, units"
+KEYS = "its keys are name, source, clock, word, memories, units, scaling"
 KINDS = (
     "there are abs, add, and, cmp, div, exp, floor, gelu, log, mac, max, min, neg, or, pow, relu, rsqrt, select, "
     "sigmoid, silu, sqrt, take, tanh"

@@ -183,9 +183,9 @@ BINDING_IR = Mapping(
 # ------------------------------------------------------------------------------------------------- the shipped mappings
 
 
-def test_five_mappings_are_shipped() -> None:
-    """The folder holds the five mappings of the design."""
-    assert SHIPPED == ["flat", "fusemax-architecture", "fusemax-binding", "fusemax-cascade", "unfused"]
+def test_six_mappings_are_shipped() -> None:
+    """The folder holds the five mappings of attention in the design, and that of linear layers."""
+    assert SHIPPED == ["flat", "fusemax-architecture", "fusemax-binding", "fusemax-cascade", "linear", "unfused"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
