@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fusemax.mapper.pareto import Front
     from fusemax.model.choose import Chosen
     from fusemax.model.compare import Comparison, Point
+    from fusemax.model.text import readable_length
     from fusemax.reference import Array
     from fusemax.report.estimates import EvaluationReport
     from fusemax.report.reproduce import Reproduction
@@ -188,6 +189,7 @@ def mapped(
     from fusemax.model import evaluate
     from fusemax.model.bind import bind
     from fusemax.report.searches import MapReport
+    from fusemax.report.show_mapping import ShownMapping
     from fusemax.report.simulations import SimulationReport, check_numbers
     from fusemax.sim.simulate import run
     from fusemax.syntax.arch import load_arch
@@ -209,12 +211,15 @@ def mapped(
         named = load_mapping(against)
         point, chosen = _point(named, checked, shapes, model, length, {})
         other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=accounting)
-    report = None
-    if simulates and best:
+    report = shown = None
+    if best:
         bound = bind(checked, machine, best[0].mapping, sizes, {})
+        at = "given shapes" if model is None else f"{model} {readable_length(length)}" if length else model
+        shown = ShownMapping(best[0].mapping, machine, checked, {}, bound, at)
+    if simulates and best and not result.statistics.interrupted:
         error = check_numbers(bound) if checks else None
         report = SimulationReport(run(bound), model, length, error)
-    return MapReport(result, other, report)
+    return MapReport(result, other, report, shown)
 
 
 def compared(

@@ -65,12 +65,15 @@ class Axis(Kind):
 @click.option(
     "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the costs of the best to a .csv file."
 )
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the best: a .png, .svg or .pdf file."
+)
 @json_option
 def map_command(
     cascade: str | None, arch: str | None, shapes: dict[str, int], model: str | None, length: int | None, objective: str,
     strategy: str, template: str | None, fix: tuple[str, ...], keep: tuple[str, ...], top: int, against: str | None,
     simulates: bool, checks: bool, limit: int | None, jobs: int, seed: int, accounting: str, out: Path | None,
-    csv: Path | None, as_json: bool,
+    csv: Path | None, plot: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Find mappings: which unit runs which Einsum, what is spread where, the loops, the tiles, and what is held.
 
@@ -80,9 +83,9 @@ def map_command(
     from fusemax.pipeline import mapped
     from fusemax.report.files import check_target, write_whole
 
-    for path, suffix in ((out, ".mapping"), (csv, ".csv")):
+    for path, suffixes in ((out, (".mapping",)), (csv, (".csv",)), (plot, PICTURES)):
         if path is not None:
-            check_target(path, (suffix,))
+            check_target(path, suffixes)
     with Progress() as progress:
         report = mapped(
             cascade, arch, shapes=shapes, model=model, length=length, objective=objective, strategy=strategy,
@@ -96,7 +99,12 @@ def map_command(
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, report.to_csv()))
     print_json(report.to_json()) if as_json else click.echo(report.text(width()))
-    for written in (out if best else None, csv):
+    if plot is not None and report.shown is not None:
+        from fusemax.report.show_picture import draw_sheet, sheet_of
+
+        sheet = sheet_of(report.shown)
+        write_whole(plot, lambda path: draw_sheet(sheet, path))
+    for written in (out if best else None, csv, plot if best else None):
         if written is not None:
             print_wrote(written)
     return INTERRUPTED if report.result.statistics.interrupted else int(report.wrong)

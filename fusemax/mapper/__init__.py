@@ -54,7 +54,7 @@ def map_cascade(
 
     >>> found = map_cascade("matmul", "fusemax-cloud", {"M": 1024, "N": 1024, "K": 256}, top=1)
     >>> print(f"{found.best[0].estimate.cycles:.0f} cycles, bound by {found.best[0].estimate.bound}")
-    5371 cycles, bound by dram
+    6885 cycles, bound by dram
     """
     named = load_cascade(cascade) if isinstance(cascade, str) else cascade
     checked = check(named) if isinstance(named, Cascade) else named

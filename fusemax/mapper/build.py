@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 
-from fusemax.analysis.counting import points
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.expr import Name, Number, rank_of
@@ -15,8 +15,6 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.edges import crossings, entering_cycles
 from fusemax.mapper.layout import Layout, even_variables, fitted
 from fusemax.mapper.nest import Nest
-from fusemax.model.cycles import slots_of
-from fusemax.model.filtered import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +76,7 @@ class Builder:
                     self.spread[variable] = min(length, self.spread.get(variable, length))
         variables = dict.fromkeys(v for body in nest.bodies for v in body.variables)
         self.parts = {variable: self.parted(variable) for variable in variables}
+        self.variable_of = {part: v for v, parts in self.parts.items() for part in parts.all}
 
     def extent(self, variable: str) -> int:
         """The points of a variable."""
@@ -141,14 +140,17 @@ class Builder:
         """What runs inside of an array, as `over` has it: variables with their iterations there."""
         found: list[tuple[str, float]] = []
         for part in self.over(einsum, body, unit):
-            variable = next(v for v, parts in self.parts.items() if part in parts.all)
+            variable = self.variable_of[part]
             parts = self.parts[variable]
             tiles = self.tiles(variable)
             found.append((variable, self.extent(variable) / tiles if part == parts.spread else tiles))
         return found
 
-    def least_cycles(self) -> float:
-        """Cycles that none of its mappings undercuts: of the busiest unit, by slots or by what must cross its edges."""
+    def least_cycles(self, slots: Mapping[str, Mapping[str, float]]) -> float:
+        """Cycles that none of its mappings undercuts: of the busiest unit, by slots or by what must cross its edges.
+
+        `slots` are those of each Einsum on each unit over the run, all elements together.
+        """
         units = {unit.name: unit for unit in self.arch.units}
         busy = dict.fromkeys(units, 0.0)
         for i, (body, layout) in enumerate(zip(self.nest.bodies, self.layouts, strict=True)):
@@ -157,8 +159,7 @@ class Builder:
                 unit, spread = units[on[einsum.name]], layout.spread(on[einsum.name])
                 fitted_ = {v: self.extent(v) / self.tiles(v) for _, v in spread}
                 parallel = prod(fitted_[v] for _, v in spread if v in einsum.variables)
-                space = points(einsum.variables, einsum.constraints, self.checked.ranks)
-                least = slots_of(self.checked, einsum, unit)[0] * float(number_of(space, self.sizes)) / parallel
+                least = slots[einsum.name][unit.name] / parallel
                 inside = self.inside(einsum, i, unit.name)
                 for use, maker in crossings(body, einsum):
                     if maker is None or on[maker] != unit.name:
@@ -230,11 +231,17 @@ class Builder:
         """The loops of a body from a depth on."""
         holds = [h for h in choice.holds if h[2] == body and h[3] == depth]
         if depth == len(chain):
-            return (*_held(holds), *self.blocks(body))
+            return (*_held(holds), *(self.one_by_one(body) if not chain else self.blocks(body)))
         stop = min([len(chain), *(h[3] for h in choice.holds if h[2] == body and h[3] > depth)])
         overlap = Overlap.PIPELINE if first else Overlap.FOR
         inner = self.within(choice, body, stop, chain, False)
         return (*_held(holds), For(overlap, tuple(part for part, _ in chain[depth:stop]), inner))
+
+    def one_by_one(self, body: int) -> Iterator[On]:
+        """The Einsums of a body without any loop, where nothing overlaps: in their order, each unit as often as it takes."""
+        members = list(zip(self.nest.bodies[body].einsums, self.layouts[body].units, strict=True))
+        for unit, mine in groupby(members, key=lambda member: member[1]):
+            yield self.block(body, unit, [einsum for einsum, _ in mine])
 
     def blocks(self, body: int) -> Iterator[On]:
         """The Einsums of a body, unit by unit."""
@@ -243,10 +250,14 @@ class Builder:
         for unit in self.arch.units:
             mine = [einsum for einsum, on in members if on == unit.name]
             if mine:
-                axes = dict(layout.spread(unit.name))
-                spread = tuple((axis, self.low(axes[axis])) for axis, _ in unit.axes if axis in axes)
-                placed = tuple(Placed(einsum.name, self.over(einsum, body, unit.name)) for einsum in mine)
-                yield On(unit.name, spread, placed)
+                yield self.block(body, unit.name, mine)
+
+    def block(self, body: int, unit: str, einsums: Sequence[CheckedEinsum]) -> On:
+        """Einsums on a unit."""
+        axes = dict(self.layouts[body].spread(unit))
+        known = next(u.axes for u in self.arch.units if u.name == unit)
+        spread = tuple((axis, self.low(axes[axis])) for axis, _ in known if axis in axes)
+        return On(unit, spread, tuple(Placed(einsum.name, self.over(einsum, body, unit)) for einsum in einsums))
 
     def low(self, variable: str) -> str:
         """The part of a variable that is spread over an axis."""

@@ -109,7 +109,7 @@ class _Layers:
         """A row of attention with the linear layers after it; those of a row that a search found are mapped freely."""
         workload = self.workloads[row.model or ""]
         if workload.linear is None:
-            raise FusemaxError(f"'{workload.name}' names no linear layers", "give its file `linear:` with their sizes")
+            raise FusemaxError(f"'{workload.name}' names no linear layers", "give its file `dense:` with their sizes")
         arch = self.archs[like or row.mapping]
         sized = {**workload.shapes, **({} if row.seq is None else dict.fromkeys(workload.sequence, row.seq))}
         parts = [

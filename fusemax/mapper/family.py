@@ -32,7 +32,7 @@ class Family:
     """
 
     mapping: MappingFile
-    words: Mapping[str, tuple[str, ...]]
+    words: Mapping[str, Any]
     grid: Mapping[str, Any]
     share: str | None = None
     least_s: float = 0.0

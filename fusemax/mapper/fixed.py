@@ -15,12 +15,13 @@ from fusemax.model.choose import integer_of
 
 @dataclass(frozen=True)
 class Fixed:
-    """Lengths of parts and numbers of parameters, words of parameters, units of Einsums, levels of tensors."""
+    """Lengths of parts and numbers of parameters, words of parameters, units of Einsums, levels of tensors, shares."""
 
     numbers: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def fixed_of(
@@ -31,7 +32,9 @@ def fixed_of(
     Raises `FusemaxError` for what contradicts itself or names nothing that there is.
     """
     found = Fixed({}, {}, {}, {})
-    numbers, words, units, levels = dict(found.numbers), dict(found.words), dict(found.units), dict(found.levels)
+    words, units, levels = dict(found.words), dict(found.units), dict(found.levels)
+    numbers: dict[str, int] = {}
+    shares: dict[str, float] = {}
     einsums = [einsum.name for einsum in checked.einsums]
     names = [unit.name for unit in arch.units]
     parameters = {parameter.name: parameter for parameter in template.parameters} if template else {}
@@ -44,6 +47,8 @@ def fixed_of(
         number = integer_of(value)
         if name in parameters and isinstance(parameters[name].default, tuple):
             words[name] = () if value == "()" else tuple(value.split())
+        elif name in parameters and number is None and _is_share(value):
+            shares[name] = float(value)
         elif name in parameters and number is None:
             words[name] = (value,)
         elif name in einsums and number is None:
@@ -64,7 +69,7 @@ def fixed_of(
         level = _known(value, [m.name for m in arch.memories], f"'{arch.name}' has no memory", "its memories are")
         if levels.setdefault(tensor, level) != level:
             raise FusemaxError(f"'{tensor}' is to be kept in '{levels[tensor]}' and in '{level}'", "keep one")
-    return Fixed(numbers, words, units, levels)
+    return Fixed(numbers, words, units, levels, shares)
 
 
 def _lengths(checked: Checked, template: MappingFile | None) -> Iterator[str]:
@@ -81,6 +86,14 @@ def _lengths(checked: Checked, template: MappingFile | None) -> Iterator[str]:
         while inner in taken:
             inner += "_"
         yield inner
+
+
+def _is_share(text: str) -> bool:
+    """Whether a text is a number from 0 to 1, such as a share to spill."""
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def _pair(text: str, what: str, example: str) -> tuple[str, str]:

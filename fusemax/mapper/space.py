@@ -32,11 +32,11 @@ from fusemax.model.plan import is_output, sources
 from fusemax.model.uneven import balanced
 from fusemax.validate import solve_shapes
 
-MOST_JOINED = 2_000_000
+MOST_JOINED = 300_000
 """Combinations of the bodies' layouts that are listed at once; of more, the best of each body are joined."""
 PICKS = 12
 """Picks of a random walk: the orders, and the holds in turn."""
-MOST_REFINED = 20_000
+MOST_REFINED = 10_000
 """Structures whose sharper bounds are found; a search that needs more is no longer whole."""
 MOST_GRID = 4096
 """Tile sizes of one tree that are costed at once."""
@@ -113,6 +113,10 @@ class Generated:
             whole = next(r.name for r in self.checked.ranks.values() for parts in r.splits if rank in parts)
             number = self.fixed.numbers.get(rank.lower())
             size = self.shapes.get(whole)
+            if number is not None and size is not None and size % number:
+                raise FusemaxError(
+                    f"{rank} is fixed at {number}, which does not divide {whole}={size}", "fix a divisor"
+                )
             if number is not None or size is None:
                 choices.append([number] if number is not None else [None])
             else:
@@ -176,7 +180,7 @@ class Generated:
         """One combination of layouts of a nest, with its sharper bound."""
         nest, own, sizes, joined = self.nests[number]
         layouts = joined.layouts(at)
-        cycles = Builder(self.checked, self.arch, nest, layouts, sizes, own).least_cycles()
+        cycles = Builder(self.checked, self.arch, nest, layouts, sizes, own).least_cycles(joined.slots)
         least = max(self.floor_s, float(joined.least[at]), cycles / self.arch.clock_hz)
         return Structure(nest, layouts, own, sizes, least, float(joined.joules[at]))
 
@@ -196,7 +200,7 @@ class Generated:
         each = [chooser.layouts(body) for body in nest.bodies]
         if not all(len(layouts.pairs) for layouts in each):
             return None
-        joined = _Joined.of(each, self.arch.clock_hz)
+        joined = _Joined.of(each, self.arch.clock_hz, chooser.slots)
         self.considered += joined.combinations
         self.partial |= joined.combinations > len(joined.least)
         return joined
@@ -304,9 +308,10 @@ class _Joined:
     joules: Any
     by_energy: Any
     combinations: int
+    slots: Mapping[str, Mapping[str, float]]
 
     @staticmethod
-    def of(each: list[Layouts], clock_hz: float) -> _Joined:
+    def of(each: list[Layouts], clock_hz: float, slots: Mapping[str, Mapping[str, float]]) -> _Joined:
         """Join the bodies' layouts, the best of each if there are too many combinations."""
         counts = [len(layouts.pairs) for layouts in each]
         combinations = int(np.prod(counts, dtype=object))
@@ -328,6 +333,7 @@ class _Joined:
             joules[order],
             np.lexsort((least[order], joules[order])),
             combinations,
+            slots,
         )
 
     def layouts(self, number: int) -> tuple[Layout, ...]:

@@ -24,7 +24,7 @@ from fusemax.model.bind import bind_roomy
 from fusemax.model.plan import views_of
 from fusemax.validate import solve_shapes
 
-Words = Mapping[str, tuple[str, ...]]
+Words = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ class Template:
                 domains[name] = [(branch,) for branch in branches[name]]
             elif isinstance(default, tuple):
                 domains[name] = list(_subsets(self.tensors(parameter, default)))
-        every = [dict(zip(domains, values, strict=True)) for values in product(*domains.values())]
+        every = [
+            {**dict(zip(domains, values, strict=True)), **self.fixed.shares} for values in product(*domains.values())
+        ]
         return [words for words in every if self.wanted(words)]
 
     def tensors(self, parameter: Parameter, default: tuple[str, ...]) -> list[str]:
@@ -126,16 +128,21 @@ class Template:
     @cached_property
     def share(self) -> str | None:
         """The parameter that is a share to spill."""
-        found = {
-            h.spill.name for h in _holds(self.mapping.body) if isinstance(h.spill, Name)
-        } - self.fixed.numbers.keys()
+        found = {h.spill.name for h in _holds(self.mapping.body) if isinstance(h.spill, Name)} - {
+            *self.fixed.numbers,
+            *self.fixed.shares,
+        }
         known = [parameter.name for parameter in self.mapping.parameters if parameter.name in found]
         return known[0] if known else None
 
     @cached_property
     def grid(self) -> dict[str, Any]:
         """All values of the numbers for which every split is exact."""
-        open_ = [p.name for p in self.mapping.parameters if self.is_number(p) and p.name != self.share]
+        open_ = [
+            p.name
+            for p in self.mapping.parameters
+            if self.is_number(p) and p.name not in (self.share, *self.fixed.shares)
+        ]
         fixed = [[self.fixed.numbers[name]] if name in self.fixed.numbers else self.values(name) for name in open_]
         rows = [row for row in islice(product(*fixed), MOST_GRID) if self.divides(dict(zip(open_, row, strict=True)))]
         if open_ and not rows:

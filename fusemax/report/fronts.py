@@ -47,7 +47,7 @@ def _draw(axes: Axes, front: Front, across: str, up: str) -> None:
     if wide:
         axes.set_xscale("log")
         axes.set_yscale("log")
-    axes.margins(0.12)
+    axes.margins(0.2)
     axes.set_xlabel(label_x)
     axes.set_ylabel(label_y)
     axes.grid(True, which="major", color="#dddddd", linewidth=0.6)

@@ -13,6 +13,7 @@ import numpy as np
 from fusemax.mapper.result import MapResult
 from fusemax.mapper.text import result_tables
 from fusemax.model.estimate import EinsumCost, Estimate
+from fusemax.report.show_mapping import ShownMapping
 from fusemax.report.simulations import SimulationReport
 from fusemax.tables import Table
 from fusemax.units import readable_number
@@ -20,11 +21,13 @@ from fusemax.units import readable_number
 
 @dataclass(frozen=True)
 class MapReport:
-    """A result, with the estimate of another mapping and the run of the best one, if they were asked for."""
+    """A result, with the estimate of another mapping and the run of the best one, if they were asked for, and the best one
+    as it is shown."""
 
     result: MapResult
     against: Estimate | None = None
     run: SimulationReport | None = None
+    shown: ShownMapping | None = None
 
     @property
     def wrong(self) -> bool:

@@ -37,7 +37,7 @@ class _Reader(SchemaReader):
 
     def workload(self, node: Node) -> Workload:
         """The whole file."""
-        keys = self.keys(node, "a workload", ("name", "title", "source", "sequence", "shapes"), ("linear",))
+        keys = self.keys(node, "a workload", ("name", "title", "source", "sequence", "shapes"), ("dense",))
         shapes = {
             rank: self.integer(size, f"the size of '{rank}'") for rank, size in self.entries(keys.get("shapes"), "rank")
         }
@@ -47,14 +47,14 @@ class _Reader(SchemaReader):
             self.value(keys, "source", text_value, ""),
             self.sequence(keys.get("sequence"), shapes),
             shapes,
-            *self.linear(keys.get("linear"), shapes),
+            *self.linear(keys.get("dense"), shapes),
         )
 
     def linear(self, node: Node | None, shapes: dict[str, int]) -> tuple[str | None, tuple[Layer, ...]]:
         """The linear layers and their mapping."""
         if node is None:
             return None, ()
-        keys = self.keys(node, "`linear`", ("mapping", "layers"))
+        keys = self.keys(node, "`dense`", ("mapping", "layers"))
         layers = tuple(
             Layer(
                 name, tuple((rank, self.ranks(factors, rank, shapes)) for rank, factors in self.entries(sizes, "rank"))

@@ -17,7 +17,7 @@ source: nowhere
 sequence: [M, P]
 shapes: {B: 2, M: 8, P: 8, E: 4}
 """
-KEYS = "its keys are name, title, source, sequence, shapes, linear"
+KEYS = "its keys are name, title, source, sequence, shapes, dense"
 
 
 def test_a_workload() -> None:
