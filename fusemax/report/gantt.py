@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fusemax.errors import FusemaxError
 from fusemax.report.plots import COLORS, HATCHES, figure_type, save
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 MOST_SLICES = 20_000
 LABEL_SHARE = 0.018
 """A task is labelled if what is seen of it takes so much of the width."""
+PLATE: dict[str, Any] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.65, "linewidth": 0}
+"""What labels stand on, to be read on any colour and hatching."""
 
 
 def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
@@ -31,15 +34,22 @@ def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
             message = f"nothing happens in the window: the run ends after {trace.makespan:,.0f} cycles"
             raise FusemaxError(message, "give an earlier `--window`, in cycles")
     figure = figure_type()(figsize=(14, 2.2 * len(traces) + 1.0), layout="constrained")
-    for i, trace in enumerate(traces):
-        _draw(figure.add_subplot(len(traces), 1, i + 1), trace)
+    kinds = list(dict.fromkeys(task.name for trace in traces for task in trace.slices))
+    panels = [figure.add_subplot(len(traces), 1, i + 1) for i in range(len(traces))]
+    for panel, trace in zip(panels, traces, strict=True):
+        _draw(panel, trace, kinds)
+    entries = {
+        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    shown = [kind for kind in kinds if kind in entries]
+    figure.legend([entries[kind] for kind in shown], shown, loc="outside right center", fontsize=7, frameon=False)
     save(figure, path)
 
 
-def _draw(axes: Axes, trace: Trace) -> None:
+def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
+    """One run; an Einsum has the same colour in all of them."""
     begin, end = trace.window
     names = [server.name for server in trace.servers]
-    kinds = list(dict.fromkeys(task.name for task in trace.slices))
     changing = changing_loops(trace.slices)
     for row, name in enumerate(names):
         mine = [task for task in trace.slices if task.server == name]
@@ -54,13 +64,12 @@ def _draw(axes: Axes, trace: Trace) -> None:
             first, last = max(task.start, begin), min(task.end, end)
             if last - first > LABEL_SHARE * (end - begin):
                 text, middle = _label(task, changing), (first + last) / 2
-                axes.text(middle, row, text, ha="center", va="center", fontsize=6, clip_on=True)
+                axes.text(middle, row, text, ha="center", va="center", fontsize=6, clip_on=True, bbox=PLATE)
     axes.set_xlim(begin, end)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel("cycles")
     axes.set_title(f"{trace.mapping} ({trace.cascade} on {trace.arch})", fontsize=10, loc="left")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
 
 
 def _label(task: Slice, changing: set[str]) -> str:
