@@ -37,7 +37,7 @@ test: .venv/installed-dev | .cache/tmp
 	$(BIN)/pytest --numprocesses=auto
 
 bench: .venv/installed | .cache/tmp
-	for benchmark in analyze model simulate; do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
+	for benchmark in analyze model simulate mapper; do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
 
 fuzz: .venv/installed-dev | .cache/tmp
 	$(BIN)/python tests/fuzz.py --count 100000

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from fusemax.mapper.pareto import Front
     from fusemax.model.choose import Chosen
     from fusemax.model.compare import Comparison, Point
-    from fusemax.model.text import readable_length
     from fusemax.reference import Array
     from fusemax.report.estimates import EvaluationReport
     from fusemax.report.reproduce import Reproduction
@@ -188,6 +187,7 @@ def mapped(
     from fusemax.mapper.search import MOST_TREES
     from fusemax.model import evaluate
     from fusemax.model.bind import bind
+    from fusemax.model.text import readable_length
     from fusemax.report.searches import MapReport
     from fusemax.report.show_mapping import ShownMapping
     from fusemax.report.simulations import SimulationReport, check_numbers

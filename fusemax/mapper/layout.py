@@ -98,6 +98,7 @@ class Chooser:
     ) -> None:
         self.checked, self.arch, self.nest, self.sizes, self.fixed = checked, arch, nest, sizes, fixed
         self.even = even_variables(checked)
+        self.cut = False
         iterative = iterative_variables(checked.tensors)
         self.steps = set(iterative.values())
         einsums = [e for body in nest.bodies for e in body.einsums]
@@ -252,7 +253,7 @@ class Chooser:
     def assignments(self, able: Sequence[tuple[int, ...]]) -> Any:
         """Every assignment of Einsums to units that have their operators: a row each."""
         if prod(len(units) for units in able) > MOST_ASSIGNMENTS:
-            able = [units[:1] for units in able]
+            able, self.cut = [units[:1] for units in able], True
         return np.array(list(product(*able)), int).reshape(-1, len(able))
 
     def tight(self, body: Body, spreads: Sequence[Spread]) -> Iterator[tuple[int, int]]:

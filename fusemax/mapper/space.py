@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.errors import FusemaxError, listed
+from fusemax.errors import FusemaxError, Problem, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Number
@@ -32,6 +32,7 @@ from fusemax.model.plan import is_output, sources
 from fusemax.model.uneven import balanced
 from fusemax.validate import solve_shapes
 
+OPERATOR = "give a unit the operator in the architecture's file, or write the Einsum with others"
 MOST_JOINED = 300_000
 """Combinations of the bodies' layouts that are listed at once; of more, the best of each body are joined."""
 PICKS = 12
@@ -88,12 +89,10 @@ class Generated:
             lacking = {unit.name: slots_of(self.checked, einsum, unit)[1] for unit in self.arch.units}
             if all(lacking.values()):
                 missing = "; ".join(f"'{unit}' lacks {listed(kinds)}" for unit, kinds in lacking.items())
-                problems.append(f"no unit of '{self.arch.name}' can run '{einsum.name}': {missing}")
+                message = f"no unit of '{self.arch.name}' can run '{einsum.name}': {missing}"
+                problems.append(Problem(message, einsum.source.span, OPERATOR))
         if problems:
-            raise FusemaxError(
-                "\n".join(problems),
-                "give a unit the operator in the architecture's file, or write the Einsum with others",
-            )
+            raise FusemaxError(problems)
 
     # ------------------------------------------------------------------------------------------------------ structures
 
@@ -128,15 +127,21 @@ class Generated:
     def nests(self) -> list[tuple[Nest, Mapping[str, int], Mapping[str, int], _Joined]]:
         """Every nest with lengths of the cascade's own splits, the sizes that follow, and the layouts of its bodies."""
         found: list[tuple[Nest, Mapping[str, int], Mapping[str, int], _Joined]] = []
+        wrong: FusemaxError | None = None
+        solved = False
         for nest in nests(self.checked):
             for own in self.own_lengths():
                 try:
                     sizes = solve_shapes(self.checked, {**self.shapes, **own})
-                except FusemaxError:
+                except FusemaxError as error:
+                    wrong = error
                     continue
+                solved = True
                 joined = self.joined(nest, sizes)
                 if joined is not None:
                     found.append((nest, own, sizes, joined))
+        if wrong is not None and not solved:  # whatever the cascade's own splits are
+            raise wrong
         return found
 
     def structures(self, by_energy: bool = False) -> Iterator[Structure]:
@@ -202,7 +207,7 @@ class Generated:
             return None
         joined = _Joined.of(each, self.arch.clock_hz, chooser.slots)
         self.considered += joined.combinations
-        self.partial |= joined.combinations > len(joined.least)
+        self.partial |= joined.combinations > len(joined.least) or chooser.cut
         return joined
 
     @cached_property
