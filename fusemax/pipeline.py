@@ -202,7 +202,14 @@ def mapped(
     machine = load_arch(arch or (tree.arch if tree else ""))
     sizes = shapes_for(checked, model, length, shapes)
     result = map_cascade(
-        checked, machine, sizes, template=tree, limit=limit or MOST_TREES, accounting=accounting, **wanted
+        checked,
+        machine,
+        sizes,
+        template=tree,
+        limit=limit or MOST_TREES,
+        accounting=accounting,
+        even=simulates,
+        **wanted,
     )
     best = tuple(replace(f, mapping=replace(f.mapping, name=name or f.mapping.name)) for f in result.best)
     result = replace(result, best=best)

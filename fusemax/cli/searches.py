@@ -54,7 +54,9 @@ class Axis(Kind):
 @click.option("--top", type=Integer("number of mappings", 1), default=5, show_default=True, metavar="N",
               help="So many of the best.")  # fmt: skip
 @click.option("--against", type=MAPPING, metavar="NAME|FILE", help="Tell what changed to another mapping of the same cascade.")  # fmt: skip
-@click.option("--simulate", "simulates", is_flag=True, help="Run the best mapping tile by tile too.")
+@click.option(
+    "--simulate", "simulates", is_flag=True, help="Run the best mapping tile by tile too; tiles are even then."
+)
 @click.option("--check", "checks", is_flag=True, help="With numbers, compared with the interpreter's.")
 @click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
 @click.option("--jobs", type=Integer("number of processes", 1), default=1, show_default=True, metavar="N",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
@@ -41,6 +42,7 @@ def map_cascade(
     jobs: int = 1,
     limit: int = MOST_TREES,
     seed: int = 0,
+    even: bool = False,
     progress: Callable[[int, float], None] | None = None,
 ) -> MapResult:
     """The best mappings of a cascade on an architecture, each as data or by its name, at sizes by rank.
@@ -49,8 +51,9 @@ def map_cascade(
     `exhaustive`, which proves its result where its bounds allow, or `anneal`. Without a `template` the space is what
     the cascade and the machine allow; with one, what its parameters, cases and `?` leave open. `fix` holds texts such
     as `p1=8`, `M0=512` and `SLN=array2d`, `keep` such as `QK=buffer`. `limit` bounds the trees that are costed, `jobs`
-    the processes. `progress` is told how many trees were costed, and the best value. Ctrl-C ends the search with the
-    best so far. Raises `FusemaxError` if nothing fits, with what to relax.
+    the processes. With `even` all tiles are equally long, as the simulator asks for. `progress` is told how many trees
+    were costed, and the best value. Ctrl-C ends the search with the best so far. Raises `FusemaxError` if nothing
+    fits, with what to relax.
 
     >>> found = map_cascade("matmul", "fusemax-cloud", {"M": 1024, "N": 1024, "K": 256}, top=1)
     >>> print(f"{found.best[0].estimate.cycles:.0f} cycles, bound by {found.best[0].estimate.bound}")
@@ -63,7 +66,7 @@ def map_cascade(
     if strategy not in STRATEGIES:
         hint = did_you_mean(strategy, list(STRATEGIES)) or f"choose {listed(list(STRATEGIES), word='or')}"
         raise FusemaxError(f"no strategy '{strategy}'", hint)
-    fixed = fixed_of(fix, keep, checked, machine, tree)
+    fixed = replace(fixed_of(fix, keep, checked, machine, tree), even=even)
     charged = accounting_of(accounting)
     space = space_of(checked, machine, shapes, fixed, tree)
     search = Search(space, objective_of(objective), charged, max(1, top), jobs, limit, seed, progress)

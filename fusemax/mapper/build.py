@@ -55,7 +55,7 @@ class Builder:
 
     def __init__(
         self, checked: Checked, arch: Arch, nest: Nest, layouts: Sequence[Layout], sizes: Mapping[str, int],
-        own: Mapping[str, int],
+        own: Mapping[str, int], even: bool = False,
     ) -> None:  # fmt: skip
         self.checked, self.arch, self.nest, self.layouts, self.sizes, self.own = (
             checked,
@@ -67,7 +67,7 @@ class Builder:
         )
         self.taken = {v for einsum in checked.einsums for v in einsum.variables}
         units = {unit.name: dict(unit.axes) for unit in arch.units}
-        self.even = even_variables(checked)
+        self.even = even_variables(checked, even)
         self.spread: dict[str, int] = {}
         for layout in layouts:
             for unit, spread in layout.spreads:

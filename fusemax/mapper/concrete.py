@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusemax.ir.cascade import NO_COMMENTS
-from fusemax.ir.expr import Apply, Expr, Name, Number
+from fusemax.ir.expr import Apply, Expr, Name, Number, rank_of
 from fusemax.ir.mapping import Case, For, Group, Hold, Length, Node, On, Overlap, Part, Placed, Split
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model.bind import Bound
@@ -72,7 +72,8 @@ def _overlapping(nodes: Iterable[Node], single: set[str]) -> Iterator[str]:
 
 def _own(split: Split, bound: Bound) -> bool:
     """Whether a split is the cascade's own, whose parts are variables of the cascade."""
-    return split.variable not in bound.mover.splits
+    rank = bound.checked.ranks.get(rank_of(split.variable))
+    return rank is not None and bool(rank.splits)
 
 
 def _tidy_split(split: Split, single: set[str], bound: Bound) -> Split:

@@ -15,13 +15,15 @@ from fusemax.model.choose import integer_of
 
 @dataclass(frozen=True)
 class Fixed:
-    """Lengths of parts and numbers of parameters, words of parameters, units of Einsums, levels of tensors, shares."""
+    """Lengths of parts and numbers of parameters, words of parameters, units of Einsums, levels of tensors, shares;
+    and whether all tiles must be equally long."""
 
     numbers: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     shares: Mapping[str, float] = field(default_factory=dict)
+    even: bool = False
 
 
 def fixed_of(

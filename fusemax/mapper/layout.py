@@ -83,8 +83,10 @@ def fitted(extent: int, length: int, even: bool) -> int:
     return length if uneven else divisor
 
 
-def even_variables(checked: Checked) -> frozenset[str]:
-    """Variables whose tiles must be even: filters ask for them, or the cascade splits them itself."""
+def even_variables(checked: Checked, every: bool) -> frozenset[str]:
+    """Variables whose tiles must be even: filters ask for them, or the cascade splits them itself; or `every` one."""
+    if every:
+        return frozenset(v for einsum in checked.einsums for v in einsum.variables)
     filtered = {v for einsum in checked.einsums for c in einsum.constraints for v in c.form.variables}
     own = {rank.name.lower() for rank in checked.ranks.values() if rank.splits}
     return frozenset(filtered | own)
@@ -94,10 +96,16 @@ class Chooser:
     """Lists the layouts of the bodies of a nest, for sizes that are known."""
 
     def __init__(
-        self, checked: Checked, arch: Arch, nest: Nest, sizes: Mapping[str, int], fixed: Mapping[str, str]
+        self,
+        checked: Checked,
+        arch: Arch,
+        nest: Nest,
+        sizes: Mapping[str, int],
+        fixed: Mapping[str, str],
+        even: bool = False,
     ) -> None:
         self.checked, self.arch, self.nest, self.sizes, self.fixed = checked, arch, nest, sizes, fixed
-        self.even = even_variables(checked)
+        self.even = even_variables(checked, even)
         self.cut = False
         iterative = iterative_variables(checked.tensors)
         self.steps = set(iterative.values())

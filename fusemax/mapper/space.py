@@ -185,7 +185,7 @@ class Generated:
         """One combination of layouts of a nest, with its sharper bound."""
         nest, own, sizes, joined = self.nests[number]
         layouts = joined.layouts(at)
-        cycles = Builder(self.checked, self.arch, nest, layouts, sizes, own).least_cycles(joined.slots)
+        cycles = Builder(self.checked, self.arch, nest, layouts, sizes, own, self.fixed.even).least_cycles(joined.slots)
         least = max(self.floor_s, float(joined.least[at]), cycles / self.arch.clock_hz)
         return Structure(nest, layouts, own, sizes, least, float(joined.joules[at]))
 
@@ -201,7 +201,7 @@ class Generated:
 
     def joined(self, nest: Nest, sizes: Mapping[str, int]) -> _Joined | None:
         """The layouts of all bodies together, in order of their least time; None if a body has none."""
-        chooser = Chooser(self.checked, self.arch, nest, sizes, self.fixed.units)
+        chooser = Chooser(self.checked, self.arch, nest, sizes, self.fixed.units, self.fixed.even)
         each = [chooser.layouts(body) for body in nest.bodies]
         if not all(len(layouts.pairs) for layouts in each):
             return None
@@ -238,7 +238,9 @@ class Generated:
 
     def builder(self, structure: Structure) -> Builder:
         """Who writes the mappings of a structure."""
-        return Builder(self.checked, self.arch, structure.nest, structure.layouts, structure.sizes, structure.own)
+        return Builder(
+            self.checked, self.arch, structure.nest, structure.layouts, structure.sizes, structure.own, self.fixed.even
+        )
 
     def orders(self, nest: Nest) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
         """The orders of blocks outside, and of loops inside."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, islice, product
+from math import prod
 from random import Random
 from typing import Any
 
@@ -144,6 +145,7 @@ class Template:
             if self.is_number(p) and p.name not in (self.share, *self.fixed.shares)
         ]
         fixed = [[self.fixed.numbers[name]] if name in self.fixed.numbers else self.values(name) for name in open_]
+        self.partial |= prod(map(len, fixed)) > MOST_GRID
         rows = [row for row in islice(product(*fixed), MOST_GRID) if self.divides(dict(zip(open_, row, strict=True)))]
         if open_ and not rows:
             raise FusemaxError(

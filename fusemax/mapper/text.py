@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fusemax.mapper.pareto import Front
 
 
+CUT_OFF = "the search was cut off before all that could be better was costed"
+
+
 def result_text(result: MapResult, width: int | None = None) -> str:
     """The tables, then the best mapping as a file would have it."""
     texts = [table.text(width) for table in result_tables(result)]
@@ -57,8 +60,10 @@ def _below(result: MapResult) -> Iterator[str]:
         least = f"; nothing takes less than {title_of(result.least, result.objective)}" if result.least > 0 else ""
         yield f"optimal in this space{least}"
     else:
-        within = f"; nothing takes less than {title_of(result.least, result.objective)}" if result.least > 0 else ""
-        yield f"not proven: the search was cut off before all that could be better was costed{within}"
+        known = 0 < result.least < float("inf")
+        within = f"; nothing takes less than {title_of(result.least, result.objective)}" if known else ""
+        why = "this strategy proves nothing" if s.strategy != "exhaustive" else CUT_OFF
+        yield f"not proven: {why}{within}"
     yield from (f"why: {reason}" for reason in result.reasons)
 
 

@@ -92,9 +92,8 @@ def test_operators_are_named(call: Called) -> None:
     asked = ("--cascade", "ffn-gated", "--arch", "fusemax-cloud", "--shape", "B=1,P=4,D=4,S=4")
     status, out, err = call("map", *asked, "--out", "a.mapping")
     assert (status, out) == (1, "")
-    assert err.startswith(
-        "error: no unit of 'fusemax-cloud' can run 'A': 'array2d' lacks 'silu'; 'array1d' lacks 'silu'\n"
-    )
+    what = "no unit of 'fusemax-cloud' can run 'A': 'array2d' lacks 'silu'; 'array1d' lacks 'silu'\n  A[b, p, s] = "
+    assert err.startswith(f"ffn-gated.cascade:11:1: {what}")
     assert not Path("a.mapping").exists()
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fusemax import Estimate, FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, parse
+from fusemax import Estimate, FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, parse, simulate
 from fusemax.ir.mapping import Mapping
 from fusemax.mapper import MapResult, map_cascade
 from fusemax.mapper.concrete import concrete
@@ -282,3 +282,23 @@ def test_the_best_are_different() -> None:
     for found in result.best:
         assert isinstance(found.mapping, Mapping)
         assert costs(evaluate("matmul", ARCH, parse_mapping(str(found.mapping)), MATMUL)) == costs(found.estimate)
+
+
+def test_a_chunk_that_is_the_whole_rank() -> None:
+    """A chunk may be the whole rank: the loop over chunks, which the cascade has, stays though it has one iteration."""
+    shapes = {"B": 1, "H": 1, "E": 64, "F": 64, "M": 1024, "P": 1024}
+    best = map_cascade("attention-1pass", "fusemax-cloud", shapes, fix=["M0=1024"], top=1).best[0]
+    assert "split m: m1, m0 = 1024" in str(best.mapping)
+    again = evaluate("attention-1pass", "fusemax-cloud", best.mapping, shapes)
+    assert again.latency_s == best.estimate.latency_s
+
+
+def test_even_tiles() -> None:
+    """Tiles are short at the end where that is better, and never if even ones are asked for: those can be simulated."""
+    shapes = {"M": 1009, "N": 703, "K": 512}
+    uneven, even = (map_cascade("matmul", "fusemax-cloud", shapes, top=1, even=e).best[0] for e in (False, True))
+    assert "uneven" in str(uneven.mapping)
+    assert "uneven" not in str(even.mapping)
+    assert uneven.value <= even.value
+    trace = simulate(load_cascade("matmul"), load_arch("fusemax-cloud"), even.mapping, shapes)
+    assert trace.makespan >= float(even.estimate.phases[0].cycles)
