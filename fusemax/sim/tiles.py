@@ -224,17 +224,18 @@ class Tiles:
             if c.memory == self.mover.outermost and c.einsum == self.plan.placements[number].name
             and c.kind in (Kind.READ, Kind.WRITE, Kind.READ_BACK) and c.phase == self.program.phase and c.words
         ]  # fmt: skip
+        again = {count.tensor for count in counts if count.kind is Kind.READ_BACK}
         for count in counts:
-            self.direct(number, count)
+            self.direct(number, count, count.tensor in again)
 
-    def direct(self, number: int, count: Count) -> None:
-        """The transfers of one operand or result."""
+    def direct(self, number: int, count: Count, again: bool) -> None:
+        """The transfers of one operand or result; tile by tile if it comes back `again`, for then it must have left."""
         placement, series = self.plan.placements[number], self.einsums[number]
         dropped = self.program.dropped(placement, series.nest, self.program.depends(placement, count.tensor))
         nest = series.nest.without(dropped)
         size = float(count.words) / nest.count * self.arch.word_bits / 8
         small = size * self.program.clock.byte < LEAST * self.program.clock.cycle
-        if nest.loops and small and not self.shared_by_others(number, count.tensor, nest.loops[-1]):
+        if nest.loops and small and not again and not self.shared_by_others(number, count.tensor, nest.loops[-1]):
             nest = nest.without(nest.loops[-1:])  # the innermost loop's all at once
         weights = self.program.order.weights[number]
         base = series.position(0)
@@ -262,7 +263,7 @@ class Tiles:
         use_before = IndexMap(tuple(begin), (1 - ahead) * below - 1).compiled(nest.count)
         load.waits.append(Wait(series, lambda task: max(use_before(task), NONE), False, "its use", series.latency))
         if count.kind is Kind.READ_BACK:  # what comes back has left before
-            for store in self.stores.get(count.tensor, []):
+            for store in (s for s in self.stores.get(count.tensor, []) if s.nest.loops == nest.loops):
                 load.waits.append(Wait(store, lambda task: task - 1, False, count.tensor))
         if count.kind is Kind.READ and count.tensor in self.makers:
             maker = self.makers[count.tensor]
