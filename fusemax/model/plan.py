@@ -60,7 +60,8 @@ class HoldRef:
 class Placement:
     """An Einsum on a unit: the loops around it, what is spread over the axes, what runs inside, what is held where.
 
-    `body` is the loop body in which it stands (`previous:` is one of its own), `phase` the phase.
+    `body` is the loop body in which it stands (`previous:` is one of its own), `phase` the phase. Those of one `turns`
+    take turns on their unit, cycle by cycle.
     """
 
     einsum: CheckedEinsum
@@ -72,6 +73,7 @@ class Placement:
     body: int
     phase: int
     holds: tuple[HoldRef, ...]
+    turns: int | None = None
     span: Span | None = field(default=None, compare=False)
 
     @property
@@ -257,17 +259,26 @@ class Planner:
             self.problems.append(Problem(f"'{self.arch.name}' has no unit '{node.unit}'", node.span, hint))
             return []
         numbers = []
-        for item in node.einsums:
-            einsum = self.einsum(item)
+        turns = {at: number for group in node.alternating for number in [self.fresh()] for at in group}
+        each = [(at, item, self.einsum(item)) for at, item in enumerate(node.einsums)]
+        for at, item, einsum in sorted(each, key=lambda entry: self.rank(entry[0], entry[2], node)):
             if einsum is None:
                 continue
             self.placements.append(
                 Placement(
-                    einsum, node.unit, node.axes, item.over, item.chained, loops, body, self.phase, holds, item.span
+                    einsum, node.unit, node.axes, item.over, item.chained, loops, body, self.phase, holds, turns.get(at),
+                    item.span,
                 )
-            )
+            )  # fmt: skip
             numbers.append(len(self.placements) - 1)
         return numbers
+
+    def rank(self, at: int, einsum: CheckedEinsum | None, node: On) -> tuple[int, int]:
+        """Where an Einsum stands in its block: as listed; what takes turns with one before it, after all that it reads."""
+        if einsum is None or not any(at in group[1:] for group in node.alternating):
+            return at, 0
+        read = {use.tensor for use in einsum.reads}
+        return max([at, *(i for i, item in enumerate(node.einsums) if item.einsum in read)]), 1
 
     def einsum(self, item: Placed) -> CheckedEinsum | None:
         """The Einsum that a name means: the step of an iterative tensor, not its initial value."""

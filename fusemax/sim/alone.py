@@ -102,7 +102,7 @@ def alone(machine: Machine, loops: Sequence[LoopRef], extent: int, members: Sequ
     server = members[0].server
     if machine.sequencer.segments or server is None or any(
         s.server is not server or s.strides[loops[-1]] != 1 or s.kind is not Kind.EINSUM or s.latency or s.watched
-        for s in members
+        or s.turns for s in members
     ):  # fmt: skip
         return None
     needs = [(s, wait) for s in members for wait in s.waits if wait.series not in members]

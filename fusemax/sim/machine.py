@@ -79,26 +79,36 @@ class Server:
             self.begin(best, now)
 
     def begin(self, series: Series, now: int) -> None:
-        """Run the next task of a series."""
-        number = series.next
-        cost = series.cost if isinstance(series.cost, int) else series.cost(number)
+        """Run the next task of a series, in turns with those that are ready of the series beside it."""
         idle = now - self.free
         if idle:
             why = series.reason()
             self.stalls[why] = self.stalls.get(why, 0) + idle
-        end = now + cost
+        since = self.free
+        if series.turns:
+            together = [series, *(s for s in series.turns if s.ready is not None and s.ready <= now)]
+            costs = [s.next_cost() for s in together]
+            self.free = now + sum(costs)
+            for one, cost in sorted(zip(together, costs, strict=True), key=lambda each: each[1]):
+                self.run(one, since, now, cost, now + sum(min(cost, other) for other in costs))
+        else:
+            cost = series.next_cost()
+            self.free = now + cost
+            self.run(series, since, now, cost, self.free)
+        self.wake(self.free)
+
+    def run(self, series: Series, since: int, now: int, cost: int, end: int) -> None:
+        """Begin a task of so many ticks that has ended at a time."""
         if self.record is not None:
-            self.record(series, number, self.free, now, end)
+            self.record(series, series.next, since, now, end)
         self.busy += cost
         self.begun += 1
-        self.free = end
         for reader in series.watched:
-            series.queue = max(series.queue, number + 1 - reader.next * series.count // reader.count)
+            series.queue = max(series.queue, series.next + 1 - reader.next * series.count // reader.count)
         segment = series.segment
         series.begun(now, end)
         if segment is not None:
             segment.ended(series, end + series.drain, self.kernel)
-        self.wake(end)
         for level in series.levels:
             if series.next % level.every:
                 break

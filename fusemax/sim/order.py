@@ -93,6 +93,7 @@ class _Layout:
             below *= int(self.extents[loop.variable])
         loops += step.loops
         at = start
+        beside: tuple[int | None, Part | None] = (None, None)
         for child in step.children:
             match child:
                 case Waiting(tensor):
@@ -105,7 +106,10 @@ class _Layout:
                         mine = self.part(loops, inner, at, body)
                     self.nested(child, loops, inner, at, mine, plan)
                 case int(number):
-                    mine = part or self.part(loops, inner, at, body)
+                    turns = plan.placements[number].turns
+                    together = beside[1] if turns is not None and turns == beside[0] else None
+                    mine = part or together or self.part(loops, inner, at, body)
+                    beside = turns, mine
                     self.leaf(number, inner, at, mine, part is None, plan)
             at += self.size(child)
 

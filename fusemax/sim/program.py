@@ -77,6 +77,8 @@ class Program:
         for n in self.numbers:
             self.einsums[n] = self.einsum(n)
         for n in self.numbers:
+            self.einsums[n].turns = self.in_turns(n)
+        for n in self.numbers:
             self.wait_for_tiles_in_flight(n)
         take_turns(self)
         self.tiles.build()
@@ -122,6 +124,12 @@ class Program:
         server = next(unit for unit in self.machine.units if unit.name == placement.unit)
         self.add(series, server)
         return series
+
+    def in_turns(self, number: int) -> list[Series]:
+        """The series with which a placement takes turns (`A | B`)."""
+        mine = self.plan.placements[number].turns
+        others = (n for n in self.numbers if n != number and self.plan.placements[n].turns == mine is not None)
+        return [self.einsums[n] for n in others]
 
     def add(self, series: Series, server: Server) -> None:
         """Put a series on a server."""

@@ -47,7 +47,7 @@ class Series:
 
     `position` gives a task's place in the program, in the order in which it is written, `strides` the tasks per
     iteration of each loop, `total` the bytes of all transfers, `special` the loops whose first iteration
-    is not like the others. The rest is the state of a run: `next` is the task to
+    is not like the others, `turns` the series with which it takes turns. The rest is the state of a run: `next` is the task to
     begin next, `ready` when it may begin if that is known, `binding` what it waits for longest, `done` when the results
     of the latest tasks are there, of which the first is task `oldest`.
     """
@@ -73,6 +73,7 @@ class Series:
     per_instance: int = 0
     drain: int = 0
     watched: list[Series] = field(repr=False, default_factory=list)
+    turns: list[Series] = field(repr=False, default_factory=list)
     next: int = 0
     ready: int | None = None
     key: int = 0
@@ -110,6 +111,10 @@ class Series:
         self.ready, self.binding = ready, binding
         if self.server is not None:
             self.server.wake(ready)
+
+    def next_cost(self) -> int:
+        """Ticks of the next task."""
+        return self.cost if isinstance(self.cost, int) else self.cost(self.next)
 
     def reason(self) -> str:
         """For what the next task waited last."""

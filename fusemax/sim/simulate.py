@@ -192,7 +192,7 @@ class _Watch:
             },
             simulated=sum(server.tasks for server in servers) - self.skipped,
             window=(self.begin, min(self.end, self.offset / self.cycle)),
-            slices=tuple(sorted(self.slices, key=lambda task: (task.start, task.server))),
+            slices=tuple(sorted(self.slices, key=lambda task: (task.start, task.server, task.end))),
             held=tuple(self.held.values()),
             outputs=None if self.numbers is None else self.numbers.outputs(),
         )

@@ -128,9 +128,11 @@ class Trace:
         begin, end = self.window
         edges = np.linspace(begin, end, bins + 1)
         total = np.zeros(bins)
+        until = begin
         for task in self.slices:
-            if task.server == server:
-                total += np.clip(np.minimum(task.end, edges[1:]) - np.maximum(task.start, edges[:-1]), 0, None)
+            if task.server == server:  # tasks that take turns are at work at once
+                start, until = max(task.start, until), max(task.end, until)
+                total += np.clip(np.minimum(task.end, edges[1:]) - np.maximum(start, edges[:-1]), 0, None)
         return total / np.diff(edges)
 
     def occupancy(self, memory: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -156,8 +158,11 @@ class Trace:
         before: dict[tuple[str, int], Slice] = {}
         latest: dict[str, Slice] = {}
         for task in self.slices:
-            if task.server in latest:
-                before[task.name, task.number] = latest[task.server]
+            last = latest.get(task.server)
+            if last is not None and last.end > task.start:  # they take turns
+                last = before.get((last.name, last.number))
+            if last is not None:
+                before[task.name, task.number] = last
             latest[task.server] = task
         path: list[Slice] = []
         at = max(self.slices, key=lambda task: task.end, default=None)
