@@ -46,13 +46,17 @@ class Registers:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """An array of processing elements: its axes, the axis along which words enter or leave at each edge, its ops."""
+    """An array of processing elements: its axes, the axis along which words enter or leave at each edge, its ops.
+
+    `queue_words` is how many words of an operand that another unit makes wait for each element at most; no limit if None.
+    """
 
     name: str
     axes: tuple[tuple[str, int], ...]
     edges: tuple[tuple[str, str], ...]
     registers: Registers | None
     ops: tuple[Operation, ...]
+    queue_words: int | None = None
 
     @property
     def elements(self) -> int:

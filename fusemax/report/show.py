@@ -108,6 +108,7 @@ def _unit(unit: Unit) -> Tree:
     below = [
         *([] if not unit.edges else [Tree(f"words per cycle at its edges: {edges_of(unit)}")]),
         *([] if unit.registers is None else [Tree(f"registers: {'; '.join(_registers(unit))}")]),
+        *([] if unit.queue_words is None else [Tree(f"queue: {unit.queue_words} words of an operand an element")]),
     ]
     for op in unit.ops:
         area = "" if op.area_m2 is None else f", {readable_area(op.area_m2)}"

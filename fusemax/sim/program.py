@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, gcd, lcm, prod
 
+from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Use, When
 from fusemax.ir.expr import variable_of
 from fusemax.ir.mapping import Block
@@ -274,8 +275,29 @@ class Program:
         named, step = pairs(self.bound, placement, self.plan.placements[maker], use)
         index = same(made.nest, series.nest, named, step)
         self.wait(series, made, index, f"{use.tensor}")
-        if made.server is not series.server and hold is None and made not in series.watched:
+        if made.server is not series.server and hold is None and series not in made.watched:
             made.watched.append(series)
+            self.wait_for_room_in_queue(made, series)
+
+    def wait_for_room_in_queue(self, made: Series, reader: Series) -> None:
+        """Who makes an operand for another unit waits until that has begun the tiles before, if its queue has a limit.
+
+        Raises `FusemaxError` if the queue has no room for a single tile.
+        """
+        unit = next(unit for unit in self.arch.units if reader.server and unit.name == reader.server.name)
+        if unit.queue_words is None or reader.count % made.count:
+            return
+        words = self.tiles.words_per_lane(made, unit)
+        limit = int(unit.queue_words // words)
+        if not limit:
+            message = f"a tile of '{made.name}' has {words:g} words for each element of '{unit.name}', and its queue {unit.queue_words}"
+            raise FusemaxError(message, f"use smaller tiles, or give '{unit.name}' a longer queue")
+        each = reader.count // made.count
+        made.waits.append(
+            Wait(
+                reader, lambda task: max((task + 1 - limit) * each - 1, NONE), True, f"room in the queue of {unit.name}"
+            )
+        )
 
     def wait(self, series: Series, other: Series, index: Callable[[int], int], why: str) -> None:
         """Let a series wait for another."""

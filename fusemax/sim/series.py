@@ -94,7 +94,7 @@ class Series:
             return
         self.key = self.position(number)
         ready = 0
-        binding = None
+        binding = self.binding  # what has only had to begin
         for wait in self.waits:
             task = wait.index(number)
             if task < 0:
@@ -131,6 +131,7 @@ class Series:
         done.append(end + self.latency)
         self.last = end + self.latency
         self.next += 1
+        self.binding = None
         if self.waiting:
             self.tell()
         self.refresh()

@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
+from fusemax.ir.arch import Unit
 from fusemax.model.accesses import Count, Kind, Mover
 from fusemax.model.plan import HoldRef, LoopRef, Placement, rank_variables
 from fusemax.model.room import tiles
@@ -116,13 +117,13 @@ class Tiles:
                     tile = same(self.hold_nest(hold), series.nest, {})
                     yield memory.name, hold.tensor, sizes[hold.order], tile
 
-    def words_per_lane(self, series: Series) -> float:
-        """The words of a tile of a tensor, over the elements of the unit that reads it."""
-        assert series.placement is not None
+    def words_per_lane(self, series: Series, unit: Unit | None = None) -> float:
+        """The words of a tile of a tensor, over the elements of a unit; without, of the smallest that reads it."""
         inside = set(self.names(series)) - {loop.variable for loop in series.nest.loops}
         words = prod(int(self.mover.extents[v]) for v in inside)
-        units = {self.plan.placements[r.placement].unit for r in series.watched if r.placement is not None}
-        return words / min(unit.elements for unit in self.arch.units if unit.name in units)
+        names = {reader.server.name for reader in series.watched if reader.server}
+        units = [unit] if unit else [unit for unit in self.arch.units if unit.name in names]
+        return words / min(unit.elements for unit in units)
 
     def share(self, holds: list[HoldRef]) -> None:
         """Holds that are never kept at once and have no room beside each other take turns."""

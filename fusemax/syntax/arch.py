@@ -87,7 +87,7 @@ class _Reader(SchemaReader):
 
     def unit(self, name: str, node: Node) -> Unit:
         """One entry of `units`."""
-        keys = self.keys(node, f"unit '{name}'", ("axes", "ops"), ("edges", "registers"))
+        keys = self.keys(node, f"unit '{name}'", ("axes", "ops"), ("edges", "registers", "queue"))
         axes = tuple(
             (axis, self.integer(size, f"axis '{axis}'")) for axis, size in self.entries(keys.get("axes"), "axis")
         )
@@ -107,7 +107,8 @@ class _Reader(SchemaReader):
                     f"operation '{op.name}' is '{op.same_as}', which the unit does not have itself", inner.span, hint
                 )
         registers = self.registers(keys["registers"]) if "registers" in keys else None
-        return Unit(name, axes, edges, registers, ops)
+        queue = self.integer(keys["queue"], "`queue`") if "queue" in keys else None
+        return Unit(name, axes, edges, registers, ops, queue)
 
     def edge(self, edge: str, node: Node, axes: Mapping[str, int]) -> str:
         """The axis whose length is the words per cycle of an edge."""

@@ -9,14 +9,17 @@ from fusemax.ir.arch import Arch
 
 
 def small(
-    name: str = "fusemax-cloud", lengths: int = 4, entries: int | None = 10, buffer: int | None = None, bandwidth: float | None = None
+    name: str = "fusemax-cloud", lengths: int = 4, entries: int | None = 10, buffer: int | None = None,
+    bandwidth: float | None = None, queue: int | None = None,
 ) -> Arch:  # fmt: skip
-    """A shipped machine with axes of so many elements, registers, bytes of buffer and bytes a second of DRAM."""
+    """A shipped machine with axes of so many elements, registers, bytes of buffer, bytes a second of DRAM, and queues of
+    so many words an element."""
     arch = load_arch(name)
     units = []
     for unit in arch.units:
         registers = unit.registers and replace(unit.registers, entries=entries if len(unit.axes) == 2 else None)
-        units.append(replace(unit, axes=tuple((axis, lengths) for axis, _ in unit.axes), registers=registers))
+        axes = tuple((axis, lengths) for axis, _ in unit.axes)
+        units.append(replace(unit, axes=axes, registers=registers, queue_words=queue))
     memories = [replace(arch.memories[0], bandwidth_bytes_s=bandwidth or arch.memories[0].bandwidth_bytes_s)]
     memories += [replace(memory, size_bytes=buffer or memory.size_bytes) for memory in arch.memories[1:]]
     return replace(arch, units=tuple(units), memories=tuple(memories))

@@ -49,6 +49,12 @@ def test_a_machine_in_base_units() -> None:
     assert arch.units == (Unit("u", (("x", 4), ("y", 2)), (("north", "x"),), registers, ops),)
 
 
+def test_a_queue_with_a_limit() -> None:
+    """A unit may say how many words of an operand wait for each element at most."""
+    text = MACHINE.replace("    edges: {north: x}\n", "    edges: {north: x}\n    queue: 32\n")
+    assert (parse_arch(text).units[0].queue_words, parse_arch(MACHINE).units[0].queue_words) == (32, None)
+
+
 def test_slots_of_operations() -> None:
     """An operation takes its slots, or those of what it consists of; products are done as mac, differences as add."""
     unit = parse_arch(MACHINE).units[0]
@@ -142,6 +148,11 @@ def test_a_machine_of_ones_own(tmp_path: Path) -> None:
             "registers: {entries: 10, energy: {read: 1 fJ, write: 2 fJ}}",
             "registers: 4",
             "12:16: `registers` is not a mapping\n  registers: 4\n             ^\nhint: its keys are energy, entries, area",
+        ),
+        (
+            "edges: {north: x}",
+            "queue: 0",
+            "11:12: `queue` is not a positive integer\n  queue: 0\n         ^\nhint: write a number like 256",
         ),
         (
             "exp: {is: 6 mac}",
