@@ -143,13 +143,15 @@ def simulated(
     settings: Mapping[str, str] | None = None,
     window: tuple[float, float] | None = None,
     trace: Path | None = None,
+    plot: Path | None = None,
     checks: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> SimulationReport:
-    """Load a mapping with its cascade and architecture, and run it; write its tasks to a file, compare its numbers."""
+    """Load a mapping with its cascade and architecture, and run it; compare its numbers, draw it, write its tasks."""
     from fusemax.model.bind import bind
-    from fusemax.report.simulations import SimulationReport, check_numbers, write_trace
-    from fusemax.sim.simulate import run
+    from fusemax.report.gantt import MOST_DRAWN
+    from fusemax.report.simulations import SimulationReport, check_numbers, write_files
+    from fusemax.sim.simulate import MOST_SLICES, run, seen
     from fusemax.syntax.mapping import load_mapping
 
     mapping = load_mapping(name)
@@ -157,10 +159,9 @@ def simulated(
     point, chosen = _point(mapping, checked, shapes, model, length, settings or {})
     with chosen.explained():
         bound = bind(checked, machine, mapping, point.shapes, chosen.values)
-    error = check_numbers(bound, window, progress) if checks else None
-    if trace is not None:
-        write_trace(bound, trace, window, progress)
-    found = run(bound, window, progress=progress)
+    error = check_numbers(bound, progress) if checks else None
+    found = seen(run(bound, window, progress=progress, most=MOST_SLICES if plot is None else MOST_DRAWN), window)
+    write_files(bound, found, window, trace, plot, progress)
     return SimulationReport(found, point.model, point.seq, error, (chosen.remark,) if chosen.remark else ())
 
 
@@ -192,14 +193,12 @@ def mapped(
     from fusemax.report.show_mapping import ShownMapping
     from fusemax.report.simulations import SimulationReport, check_numbers
     from fusemax.sim.simulate import run
-    from fusemax.syntax.arch import load_arch
     from fusemax.syntax.mapping import load_mapping
 
     tree = None if template is None else load_mapping(template)
     if tree is None and (cascade is None or arch is None):
         raise FusemaxError("a search needs a cascade and an architecture", "add --cascade and --arch, or --template")
-    checked = check(load_cascade(cascade or (tree.cascade if tree else "")))
-    machine = load_arch(arch or (tree.arch if tree else ""))
+    machine, checked = _machine_and_cascade(tree, arch, cascade)
     sizes = shapes_for(checked, model, length, shapes)
     result = map_cascade(
         checked,
@@ -293,7 +292,6 @@ def traded(
     nothing else is named."""
     from fusemax import resources
     from fusemax.mapper.pareto import pareto
-    from fusemax.syntax.arch import load_arch
     from fusemax.syntax.mapping import load_mapping
     from fusemax.syntax.study import SIZES, load_sizes_study
 
@@ -306,8 +304,7 @@ def traded(
         raise FusemaxError(
             "a front needs a cascade and an architecture", "add --cascade and --arch, or --mapping, or --template"
         )
-    checked = check(load_cascade(cascade or (file.cascade if file else "")))
-    machine = load_arch(arch or (file.arch if file else ""))
+    machine, checked = _machine_and_cascade(file, arch, cascade)
     sizes = shapes_for(checked, model, length, shapes)
     chosen = None if named is None else _point(named, checked, shapes, model, length, {})[1].values
     return pareto(checked, machine, sizes, mapping=named, template=tree, parameters=chosen, **wanted)
@@ -342,10 +339,15 @@ def shown(
     return ShownMapping(found, machine, checked, chosen.values, bound, point.title)
 
 
-def _machine_and_cascade(mapping: MappingFile, arch: str | None) -> tuple[Arch, Checked]:
+def _machine_and_cascade(
+    mapping: MappingFile | None, arch: str | None, cascade: str | None = None
+) -> tuple[Arch, Checked]:
+    """What is named, else what a mapping names."""
     from fusemax.syntax.arch import load_arch
+    from fusemax.syntax.mapping import arch_of, cascade_of
 
-    return load_arch(arch or mapping.arch), check(load_cascade(mapping.cascade))
+    machine = arch_of(mapping) if mapping and not arch else load_arch(arch or "")
+    return machine, check(cascade_of(mapping) if mapping and not cascade else load_cascade(cascade or ""))
 
 
 def _point(

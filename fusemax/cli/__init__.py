@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -20,7 +22,13 @@ def main() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """End as after an error, so that nothing half-written stays."""
+    sys.exit(128 + number)
 
 
 def run(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,20 +22,27 @@ PATIENCE_S = 1.0
 
 
 class Window(Kind):
-    """`0:4000`: from one cycle to another."""
+    """`0:4000`: from one cycle to another; without the second, to the end."""
 
     name = "cycles"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
         """The two cycles."""
         begin, colon, end = str(value).partition(":")
-        try:
-            window = float(begin or 0), float(end)
-        except ValueError:
-            window = (0.0, 0.0)
-        if not colon or not 0 <= window[0] < window[1] < float("inf"):
-            raise FusemaxError(f"'{str(value)[:60]}' is not a window", "give two cycles, the smaller first: 0:4000")
-        return window
+        first, last = _cycles(begin, 0.0), _cycles(end, float("inf"))
+        if not colon or str(value).strip() == ":" or first is None or last is None or first >= last:
+            hint = "give two cycles, the smaller first: 0:4000, or `4000:` to the end"
+            raise FusemaxError(f"'{str(value)[:60]}' is not a window", hint)
+        return first, last
+
+
+def _cycles(text: str, default: float) -> float | None:
+    """A number of cycles, which may end in K, M or G for powers of 1024; None for what is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d{1,3})?|\.\d+)([KMG]?)", text.strip(), re.IGNORECASE)
+    if found is None:
+        return None if text.strip() else default
+    number = float(found[1]) * 1024.0 ** " KMG".index(found[2].upper() or " ")
+    return number if number < float("inf") else None
 
 
 @click.command("simulate", cls=Command, short_help="Run a mapping tile by tile: overlap, stalls, occupancy.")
@@ -63,7 +71,7 @@ def simulate_command(
     What repeats is jumped over, so that long sequences cost no more than short ones.
     """
     from fusemax.pipeline import simulated
-    from fusemax.report.files import check_target, write_whole
+    from fusemax.report.files import check_target
 
     if trace is not None:
         check_target(trace, (".json",))
@@ -72,12 +80,8 @@ def simulate_command(
     with _progress() as progress:
         report = simulated(
             name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, window=window, trace=trace,
-            checks=checks, progress=progress,
+            plot=plot, checks=checks, progress=progress,
         )  # fmt: skip
-    if plot is not None:
-        from fusemax.report.gantt import draw_gantt
-
-        write_whole(plot, lambda path: draw_gantt((report.trace,), path))
     print_json(report.to_json()) if as_json else click.echo(report.text(width()))
     for written in (trace, plot):
         if written is not None:

@@ -17,8 +17,7 @@ from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate
 from fusemax.model.text import one
 from fusemax.syntax.arch import load_arch
-from fusemax.syntax.files import load_cascade
-from fusemax.syntax.mapping import load_mapping
+from fusemax.syntax.mapping import arch_of, cascade_of, load_mapping
 from fusemax.syntax.workload import load_workload
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
@@ -56,7 +55,7 @@ def end_to_end(
     workloads = [load_workload(model) if isinstance(model, str) else model for model in models]
     comparison = compare(files, workloads, lengths, baseline=baseline, arch=arch, accounting=accounting)
     machine = load_arch(arch) if isinstance(arch, str) else arch
-    layers = _Layers({w.name: w for w in workloads}, {f.name: machine or load_arch(f.arch) for f in files})
+    layers = _Layers({w.name: w for w in workloads}, {f.name: machine or arch_of(f) for f in files})
     both = (accounting, "artifact" if accounting == "full" else "full")
     rows, others = (
         [layers.added(row, a) for row in r] for a, r in zip(both, (comparison.rows, comparison.others), strict=True)
@@ -95,7 +94,7 @@ class _Layers:
 
     def found(self, file: MappingFile, row: Row, accountings: tuple[str, str]) -> list[Row]:
         """The best for the cascade and machine of a mapping, with linear layers, under two accountings."""
-        checked, arch = check(load_cascade(file.cascade)), self.archs[file.name]
+        checked, arch = check(cascade_of(file)), self.archs[file.name]
         shapes = self.workloads[row.model or ""].at(row.seq, shape_names(checked))
         best = map_cascade(checked, arch, shapes, template=file if file.parameters else None, top=1).best[0].mapping
         costs = [evaluate(checked, arch, best, shapes, accounting=accounting) for accounting in accountings]
@@ -136,7 +135,7 @@ class _Layers:
         if key not in self.known:
             if name not in self.files:
                 file = load_mapping(name)
-                self.files[name] = file, check(load_cascade(file.cascade))
+                self.files[name] = file, check(cascade_of(file))
             file, checked = self.files[name]
             best = map_cascade(checked, arch, sizes, template=None if freely else file, top=1).best[0].mapping
             self.known[key] = {a.value: evaluate(checked, arch, best, sizes, accounting=a.value) for a in Accounting}

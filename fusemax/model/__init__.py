@@ -10,7 +10,7 @@ from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.model.bind import bind
+from fusemax.model.bind import Bound, bind
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
 from fusemax.syntax.arch import load_arch
@@ -47,8 +47,16 @@ def evaluate(
         charged = Accounting(accounting)
     except ValueError:
         raise FusemaxError(f"no accounting '{accounting}'", "choose full or artifact") from None
+    return estimate(bound_of(cascade, arch, mapping, shapes, parameters), charged)
+
+
+def bound_of(
+    cascade: str | Cascade | Checked, arch: str | Arch, mapping: str | MappingFile, shapes: Mapping[str, Any],
+    parameters: Mapping[str, Any] | None = None,
+) -> Bound:  # fmt: skip
+    """A mapping bound to sizes, with all that it needs as data or by name."""
     named = load_cascade(cascade) if isinstance(cascade, str) else cascade
     checked = check(named) if isinstance(named, Cascade) else named
     machine = load_arch(arch) if isinstance(arch, str) else arch
     tree = load_mapping(mapping) if isinstance(mapping, str) else mapping
-    return estimate(bind(checked, machine, tree, shapes, parameters or {}), charged)
+    return bind(checked, machine, tree, shapes, parameters or {})

@@ -21,8 +21,7 @@ from fusemax.model.choose import Chosen, chosen_for
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, data_frame, estimate
 from fusemax.syntax.arch import load_arch
-from fusemax.syntax.files import load_cascade
-from fusemax.syntax.mapping import load_mapping
+from fusemax.syntax.mapping import arch_of, cascade_of, load_mapping
 from fusemax.syntax.workload import load_workload
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
@@ -197,13 +196,13 @@ def compare(
         [lengths] if isinstance(lengths, int) else lengths,
         shapes or {},
     )
-    cascades = [check(load_cascade(file.cascade)) for file in files]
+    cascades = [check(cascade_of(file)) for file in files]
     _check_ranks(shapes or {}, [rank for cascade in cascades for rank in shape_names(cascade)])
     wanted = [charged, *(a for a in Accounting if baseline and a is not charged)]
     rows: dict[Accounting, list[Row]] = {accounting: [] for accounting in wanted}
     remarks: list[str] = []
     for file, checked in zip(files, cascades, strict=True):
-        on = machine or load_arch(file.arch)
+        on = machine or arch_of(file)
         with _naming(file.name if len(files) > 1 else None):
             found = evaluate_points(file, checked, on, points, wanted, remarks)
         for accounting_ in wanted:
@@ -250,7 +249,7 @@ def points_of(models: Sequence[str | Workload], lengths: Sequence[int], shapes: 
         for length in lengths or (None,):
             sizes = {**workload.at(length, workload.shapes), **shapes}
             each = [sizes[rank] for rank in workload.sequence]
-            seq = length if length is not None and len(set(each)) > 1 else next(iter(each), None)
+            seq = each[0] if len(set(each)) == 1 else length
             points[workload.name, seq] = Point(workload.name, seq, sizes)
     return list(points.values())
 

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from fusemax.errors import FusemaxError
 from fusemax.report.plots import COLORS, HATCHES, figure_type, save
-from fusemax.sim.text import changing_loops
+from fusemax.sim.text import changing_loops, fixed_loops
 from fusemax.sim.trace import Slice, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_SLICES = 20_000
-LABEL_SHARE = 0.018
-"""A task is labelled if what is seen of it takes so much of the width."""
+MOST_DRAWN = 20_000
+WIDE = 200
+"""Characters of a label that would stand side by side over the whole width."""
+EDGE_SHARE = 0.002
+"""A task has an edge if it takes so much of the width; the edges of shorter ones would cover them."""
 PLATE: dict[str, Any] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.65, "linewidth": 0}
 """What labels stand on, to be read on any colour and hatching."""
 
@@ -24,17 +26,17 @@ PLATE: dict[str, Any] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alp
 def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
     """Draw the windows of traces, one above the other.
 
-    Raises `FusemaxError` without matplotlib, for far too many tasks, and for a window in which there is none.
+    Raises `FusemaxError` without matplotlib, and for far too many tasks.
     """
     for trace in traces:
-        if len(trace.slices) > MOST_SLICES:
+        if len(trace.slices) > MOST_DRAWN:
             message = f"the window has {len(trace.slices):,} tasks, too many to tell apart in a picture"
             raise FusemaxError(message, "give a smaller `--window`, in cycles")
-        if not trace.slices:
-            message = f"nothing happens in the window: the run ends after {trace.makespan:,.0f} cycles"
-            raise FusemaxError(message, "give an earlier `--window`, in cycles")
     figure = figure_type()(figsize=(14, 2.2 * len(traces) + 1.0), layout="constrained")
-    kinds = list(dict.fromkeys(task.name for trace in traces for task in trace.slices))
+    named = [one.name for trace in traces for one in trace.series] + [
+        one.name for trace in traces for one in trace.slices
+    ]
+    kinds = list(dict.fromkeys(named))
     panels = [figure.add_subplot(len(traces), 1, i + 1) for i in range(len(traces))]
     for panel, trace in zip(panels, traces, strict=True):
         _draw(panel, trace, kinds)
@@ -55,21 +57,25 @@ def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
         mine = [task for task in trace.slices if task.server == name]
         for kind in dict.fromkeys(task.name for task in mine):
             number = kinds.index(kind)
+            color, hatch = COLORS[number % len(COLORS)], HATCHES[number // len(COLORS) % len(HATCHES)]
             bars = [(task.start, task.end - task.start) for task in mine if task.name == kind]
+            narrow = max(length for _, length in bars) < EDGE_SHARE * (end - begin)
             axes.broken_barh(
-                bars, (row - 0.4, 0.8), facecolor=COLORS[number % len(COLORS)], edgecolor="white", linewidth=0.3,
-                hatch=HATCHES[number // len(COLORS) % len(HATCHES)], label=kind,
+                bars, (row - 0.4, 0.8), facecolor=color, edgecolor=color if narrow else "white", linewidth=0.3,
+                hatch=None if narrow else hatch, label=kind,
             )  # fmt: skip
         for task in mine:
             first, last = max(task.start, begin), min(task.end, end)
-            if last - first > LABEL_SHARE * (end - begin):
-                text, middle = _label(task, changing), (first + last) / 2
+            text, middle = _label(task, changing), (first + last) / 2
+            if max(map(len, text.split("\n"))) < WIDE * (last - first) / (end - begin):
                 axes.text(middle, row, text, ha="center", va="center", fontsize=6, clip_on=True, bbox=PLATE)
     axes.set_xlim(begin, end)
     axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel("cycles")
-    axes.set_title(f"{trace.mapping} ({trace.cascade} on {trace.arch})", fontsize=10, loc="left")
+    fixed = fixed_loops(trace.slices, changing)
+    title = f"{trace.mapping} ({trace.cascade} on {trace.arch})"
+    axes.set_title(f"{title}, {fixed}" if fixed else title, fontsize=10, loc="left")
 
 
 def _label(task: Slice, changing: set[str]) -> str:

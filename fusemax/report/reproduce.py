@@ -15,9 +15,7 @@ from fusemax.model.choose import chosen_for
 from fusemax.model.compare import Comparison, Row, compare
 from fusemax.model.text import averages, one, percent, readable_length
 from fusemax.report.plots import Chart, Stack, StackedChart, chart_of
-from fusemax.syntax.arch import load_arch
-from fusemax.syntax.files import load_cascade
-from fusemax.syntax.mapping import load_mapping
+from fusemax.syntax.mapping import arch_of, cascade_of, load_mapping
 from fusemax.syntax.workload import load_workload
 from fusemax.tables import Table
 from fusemax.validate import check
@@ -300,8 +298,8 @@ def _stacks(study: Study, figure: Figure) -> Iterator[Stack]:
     assert figure.model is not None and figure.unit is not None, "a breakdown is of one model and unit"
     workload = load_workload(figure.model)
     mappings = [load_mapping(name) for name in study.mappings]
-    cascades = [check(load_cascade(mapping.cascade)) for mapping in mappings]
-    machines = [load_arch(mapping.arch) for mapping in mappings]
+    cascades = [check(cascade_of(mapping)) for mapping in mappings]
+    machines = [arch_of(mapping) for mapping in mappings]
     for length in study.lengths:
         for mapping, checked, arch in zip(mappings, cascades, machines, strict=True):
             chosen = chosen_for(mapping, workload.name, length).values

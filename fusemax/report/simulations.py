@@ -13,6 +13,7 @@ from fusemax.model.bind import Bound
 from fusemax.model.text import readable_length
 from fusemax.reference import Array, execute, random_inputs
 from fusemax.report.files import write_whole
+from fusemax.report.gantt import draw_gantt
 from fusemax.sim.perfetto import PerfettoWriter, check_size
 from fusemax.sim.simulate import run, task_count
 from fusemax.sim.text import trace_tables, waterfall
@@ -56,7 +57,7 @@ class SimulationReport:
 
     def text(self, width: int | None = None) -> str:
         """All tables, and the waterfall of the window."""
-        return "\n\n".join([*(table.text(width) for table in self.tables()), waterfall(self.trace, width or 100)])
+        return "\n\n".join([*(table.text(width) for table in self.tables()), waterfall(self.trace, width)])
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON data (docs/json.md)."""
@@ -69,13 +70,11 @@ class SimulationReport:
         }
 
 
-def check_numbers(
-    bound: Bound, window: tuple[float, float] | None = None, progress: Callable[[float], None] | None = None
-) -> float:
+def check_numbers(bound: Bound, progress: Callable[[float], None] | None = None) -> float:
     """Run a schedule on random inputs: the largest difference to the interpreter's outputs, relative to their largest."""
     sizes = {rank: int(size) for rank, size in bound.sizes.items()}
     inputs = random_inputs(bound.checked, sizes)
-    found = run(bound, window, inputs, steady=False, progress=progress).outputs
+    found = run(bound, (0.0, 1.0), inputs, steady=False, progress=progress).outputs
     assert found is not None, "with inputs there are outputs"
     return difference(found, execute(bound.checked, inputs, sizes))
 
@@ -94,6 +93,24 @@ def difference(found: Mapping[str, Array], expected: Mapping[str, Array]) -> flo
         largest = float(np.max(off, initial=0.0))
         worst = max(worst, float("inf") if np.isnan(off).any() else largest / scale)
     return worst
+
+
+def write_files(
+    bound: Bound, found: Trace, window: tuple[float, float] | None, trace: Path | None, plot: Path | None,
+    progress: Callable[[float], None] | None = None,
+) -> None:  # fmt: skip
+    """Write the tasks of a run to `trace` and draw it as `plot`: both or neither."""
+    if trace is not None and plot is not None:
+
+        def both(path: Path) -> None:
+            draw_gantt((found,), path)
+            write_trace(bound, trace, window, progress)
+
+        write_whole(plot, both)
+    elif trace is not None:
+        write_trace(bound, trace, window, progress)
+    elif plot is not None:
+        write_whole(plot, lambda path: draw_gantt((found,), path))
 
 
 def write_trace(

@@ -11,8 +11,7 @@ from fusemax.mapper.pareto import Front, pareto
 from fusemax.mapper.text import front_table
 from fusemax.model.energy import area_m2
 from fusemax.syntax.arch import load_arch
-from fusemax.syntax.files import load_cascade
-from fusemax.syntax.mapping import load_mapping
+from fusemax.syntax.mapping import arch_of, cascade_of, load_mapping
 from fusemax.syntax.workload import load_workload
 from fusemax.tables import Table
 from fusemax.units import readable_seconds
@@ -68,7 +67,7 @@ def reproduce_sizes(study: SizesStudy) -> SizesReproduction:
     (30266.7, 1303.0)
     """
     mapping = load_mapping(study.mapping)
-    checked = check(load_cascade(mapping.cascade))
+    checked = check(cascade_of(mapping))
     shapes = load_workload(study.model).at(study.length, shape_names(checked))
-    front = pareto(checked, load_arch(mapping.arch), shapes, mapping=mapping, dims=study.dims)
+    front = pareto(checked, arch_of(mapping), shapes, mapping=mapping, dims=study.dims)
     return SizesReproduction(study, front, {name: area_m2(load_arch(name)) for name in study.areas_mm2})

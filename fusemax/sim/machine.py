@@ -20,12 +20,12 @@ Record = Callable[[Series, int, int, int, int], None]
 class Server:
     """Something that runs one task at a time: an array, or the channel to the outermost memory.
 
-    It begins the oldest task that is ready; with `in_order`, the oldest task of all, and waits until it is ready.
+    It begins the oldest task that is ready, unless an older one is of a `strict` series: that one comes first. `free`,
+    `busy` and `stalls` are in ticks.
     """
 
     name: str
     kernel: Kernel
-    in_order: bool = False
     series: list[Series] = field(default_factory=list)
     record: Record | None = None
     free: int = 0
@@ -56,27 +56,26 @@ class Server:
         if self.woken != now:
             return  # looked earlier
         self.woken = None
+        best, soonest = self.oldest(now)
+        if best is not None and best.ready is not None and best.ready <= now:
+            self.begin(best, now)
+        elif soonest is not None:
+            self.wake(soonest)  # what the oldest waits for wakes it too
+
+    def oldest(self, now: int) -> tuple[Series | None, int | None]:
+        """The series of the oldest task that is ready or that all others stand behind, and when to look again."""
         best: Series | None = None
         soonest: int | None = None
         for series in self.series:
             ready = series.ready
-            if ready is None:
-                if self.in_order and series.next < series.count and (best is None or series.key < best.key):
-                    best = series
-            elif ready <= now or self.in_order:
-                if best is None or series.key < best.key:
-                    best = series
-            elif soonest is None or ready < soonest:
+            waits = ready is None or ready > now
+            if waits and ready is not None and (soonest is None or ready < soonest):
                 soonest = ready
-        if best is None:
-            if soonest is not None:
-                self.wake(soonest)
-        elif best.ready is None:
-            pass  # what it waits for wakes it
-        elif best.ready > now:
-            self.wake(best.ready)
-        else:
-            self.begin(best, now)
+            if waits and not (series.strict and series.next < series.count):
+                continue
+            if best is None or series.key < best.key:
+                best = series
+        return best, soonest
 
     def begin(self, series: Series, now: int) -> None:
         """Run the next task of a series, in turns with those that are ready of the series beside it."""
@@ -89,8 +88,9 @@ class Server:
             together = [series, *(s for s in series.turns if s.ready is not None and s.ready <= now)]
             costs = [s.next_cost() for s in together]
             self.free = now + sum(costs)
-            for one, cost in sorted(zip(together, costs, strict=True), key=lambda each: each[1]):
+            for one, cost in sorted(zip(together, costs, strict=True), key=lambda each: -each[1]):
                 self.run(one, since, now, cost, now + sum(min(cost, other) for other in costs))
+                since = now  # the others did not wait
         else:
             cost = series.next_cost()
             self.free = now + cost
@@ -119,7 +119,8 @@ class Server:
 class Segment:
     """A part of the program that takes turns with others: a stage, or a statement of a plain loop.
 
-    `gate` counts its turns. A turn is over when all of its tasks have ended, and the drains for which it waits.
+    `gate` counts its turns. A turn is over when all of its tasks have ended, and the drains for which it waits: at tick
+    `latest`, for the task `last`.
     """
 
     gate: Series
@@ -128,11 +129,13 @@ class Segment:
     left: int = 0
     latest: int = 0
     cause: str = "its turn"
+    last: tuple[Series, int] | None = None
 
     def ended(self, series: Series, end: int, kernel: Kernel) -> None:
         """A task of it has begun and ends at a time."""
         if end > self.latest:
             self.latest, self.cause = end, f"{series.name} to drain" if series.drain else f"the end of {series.name}"
+            self.last = series, series.next - 1
         self.left -= 1
         if not self.left:
             assert self.sequencer is not None
@@ -162,12 +165,13 @@ class Sequencer:
     def fire(self, now: int) -> None:
         """Open the next segment that has something to do."""
         cause = self.current.cause if self.current else "the start"
+        last = self.current.last if self.current else None
         while True:
             left = [segment for segment in self.segments if segment.gate.next < segment.gate.count]
             if not left:
                 return
             segment = min(left, key=lambda s: s.gate.position(s.gate.next))
-            segment.gate.note = cause
+            segment.gate.note, segment.gate.opened = cause, last
             if segment.open(now):
                 self.current = segment
                 return
@@ -205,13 +209,30 @@ class Machine:
     def deadlock(self) -> FusemaxError:
         """Who waits for whom, in a circle if there is one."""
         stuck = [s for s in self.series if s.next < s.count and s.kind is not Kind.GATE]
-        first = min(stuck, key=lambda s: s.key)
-        chain: list[Series] = [first]
-        while chain[-1].ready is None and (binding := chain[-1].binding) is not None:
-            other = binding.series
+        chain: list[Series] = [min(stuck, key=lambda s: s.key)]
+        text = ""
+        while (found := self.blocker(chain[-1])) is not None:
+            other, why = found
+            text += f", which {why} {_task(other)}"
             if other in chain:
-                chain = [*chain[chain.index(other) :], other]
                 break
             chain.append(other)
-        text = ", which waits for ".join(f"{s.name} (task {s.next + 1} of {s.count})" for s in chain)
-        return FusemaxError(f"nothing can go on: {text}", "put what is read before what reads it, or hold less at once")
+        message = f"nothing can go on: {_task(chain[0])}{text}"
+        return FusemaxError(message, "put what is read before what reads it, or hold less at once")
+
+    def blocker(self, series: Series) -> tuple[Series, str] | None:
+        """Who keeps a task from beginning, and how: what it waits for, who has the turn, or who stands before it."""
+        if series.ready is None and series.binding is not None:
+            other = series.binding.series
+            if other.kind is not Kind.GATE:
+                return other, "waits for"
+            turn = self.sequencer.current
+            members = turn.members if turn is not None else []
+            left = (s for s in members if turn and s.next < s.count and _instance(s) == turn.gate.next - 1)
+            return next(((s, "waits for the end of") for s in left), None)
+        oldest = None if series.server is None else series.server.oldest(self.kernel.now)[0]
+        return None if oldest is None or oldest is series else (oldest, "stands behind")
+
+
+def _task(series: Series) -> str:
+    return f"{series.name} (task {series.next + 1} of {series.count})"

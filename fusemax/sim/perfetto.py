@@ -31,7 +31,7 @@ class PerfettoWriter:
     >>> import io
     >>> file = io.StringIO()
     >>> with PerfettoWriter(file, "mine", ("array",)) as writer:
-    ...     writer.write(Slice("array", "Z", 0, {"m": 3}, 0.0, 2.0, 5.0, "A", None))
+    ...     writer.write(Slice("array", "Z", 0, 0, {"m": 3}, 0.0, 2.0, 5.0, "A", None))
     >>> [event["ph"] for event in json.loads(file.getvalue())["traceEvents"]]
     ['M', 'M', 'X']
     """

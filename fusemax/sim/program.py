@@ -87,8 +87,6 @@ class Program:
             for use in self.plan.placements[n].einsum.reads:
                 self.wait_for_operand(n, use)
         self.forget_latencies()
-        for server in self.machine.units:
-            server.in_order = any(series.strict for series in server.series)
         return self.machine
 
     def forget_latencies(self) -> None:

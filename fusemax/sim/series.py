@@ -46,10 +46,10 @@ class Series:
     """Tasks 0 to `count - 1`, begun in this order, each `cost` ticks long; results are there `latency` ticks later.
 
     `position` gives a task's place in the program, in the order in which it is written, `strides` the tasks per
-    iteration of each loop, `total` the bytes of all transfers, `special` the loops whose first iteration
-    is not like the others, `turns` the series with which it takes turns. The rest is the state of a run: `next` is the task to
-    begin next, `ready` when it may begin if that is known, `binding` what it waits for longest, `done` when the results
-    of the latest tasks are there, of which the first is task `oldest`.
+    iteration of each loop, `total` the bytes of all transfers, `special` the loops whose first iteration is not like the
+    others, `turns` the series with which it takes turns, `opened`, of a gate, the task for whose end it waited. The rest
+    is the state of a run: `next` is the task to begin next, `ready` when it may begin if that is known, `binding` what it
+    waits for longest, `done` when the results of the latest tasks are there, of which the first is task `oldest`.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Series:
     drain: int = 0
     watched: list[Series] = field(repr=False, default_factory=list)
     turns: list[Series] = field(repr=False, default_factory=list)
+    opened: tuple[Series, int] | None = field(repr=False, default=None)
     next: int = 0
     ready: int | None = None
     key: int = 0

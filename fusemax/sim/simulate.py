@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from fusemax.errors import FusemaxError
+from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.model.bind import Bound, bind
+from fusemax.model import bound_of
+from fusemax.model.bind import Bound
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
 from fusemax.sim.functional import Numbers
@@ -21,17 +23,21 @@ from fusemax.sim.machine import Machine, Server
 from fusemax.sim.program import Program
 from fusemax.sim.series import Kind, Series
 from fusemax.sim.steady import Steady
+from fusemax.sim.tiles import TileUse
 from fusemax.sim.trace import Held, SeriesTrace, ServerTrace, Slice, Trace
-from fusemax.validate import check
 
 FIRST_CYCLES = 4000.0
 """The window, if none is asked for: the first so many cycles."""
+FOREVER = 2.0**80
+"""More cycles than any run takes."""
+MOST_SLICES = 1_000_000
+"""Tasks that are kept of a window."""
 
 
 def simulate(
-    cascade: Cascade | Checked,
-    arch: Arch,
-    mapping: MappingFile,
+    cascade: str | Cascade | Checked,
+    arch: str | Arch,
+    mapping: str | MappingFile,
     shapes: Mapping[str, int],
     *,
     parameters: Mapping[str, Any] | None = None,
@@ -42,19 +48,23 @@ def simulate(
     observer: Callable[[Slice], None] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Trace:
-    """Run a mapping of a cascade on an architecture, tile by tile.
+    """Run a mapping of a cascade on an architecture, tile by tile; each as data or by the name of what is shipped or a file.
 
     `shapes` are elements by rank. The tasks of `window` (cycles, from and to; the first 4000 if not given) are kept, or
     handed to `observer`. With `inputs`, by name, every task computes its numbers, and the trace has the outputs.
     Without `latencies` a reduction leaves its array at once. Without `steady`, and with inputs, every task is run one by
     one; else what repeats is jumped over, with the same result. `progress` is told now and then which share of the tasks
-    is done. Raises `FusemaxError` as `evaluate` does, and for a
-    schedule in which tasks wait for each other for ever.
+    is done. Raises `FusemaxError` as `evaluate` does, for a schedule
+    in which tasks wait for each other for ever, and for a window after the end.
     Source: FuseMax (MICRO 2024), sections V and VI, for the hardware that is modelled.
     """
-    checked = check(cascade) if isinstance(cascade, Cascade) else cascade
-    bound = bind(checked, arch, mapping, shapes, parameters or {})
-    return run(bound, window, inputs, latencies, steady and inputs is None, observer, progress)
+    for rank, size in shapes.items():
+        if not isinstance(size, int | np.integer):
+            raise FusemaxError(
+                f"the size of {rank} is {size!r:.60}, which is no integer", "simulate one point at a time"
+            )
+    bound = bound_of(cascade, arch, mapping, shapes, parameters)
+    return seen(run(bound, window, inputs, latencies, steady and inputs is None, observer, progress), window)
 
 
 def run(
@@ -65,26 +75,57 @@ def run(
     steady: bool = True,
     observer: Callable[[Slice], None] | None = None,
     progress: Callable[[float], None] | None = None,
+    most: int = MOST_SLICES,
 ) -> Trace:
-    """Run a bound mapping."""
-    begin, end = window or (0.0, FIRST_CYCLES)
-    if bound.mover.longest:
-        message = f"'{bound.mapping.name}' has uneven tiles, which the simulator does not run"
-        raise FusemaxError(message, "give sizes that divide, and leave `uneven` out")
-    if not 0 <= begin < end:
-        raise FusemaxError(f"a window from {begin:g} to {end:g}", "give two cycles, the smaller first: 0:4000")
+    """Run a bound mapping. Raises `FusemaxError` if the window has more than `most` tasks."""
+    begin, end = _window(window)
+    _refuse_short_tiles(bound)
     closed = estimate(bound, Accounting.FULL)
     movement = bound.mover.movement()
-    watch = _Watch(bound, begin, end, observer, None if inputs is None else Numbers(bound, inputs))
+    watch = _Watch(bound, begin, end, observer, None if inputs is None else Numbers(bound, inputs), most)
     for phase in range(bound.plan.phases):
         program = Program(bound, movement, phase, latencies, watch.record)
-        watch.phase(program)
         machine = program.build()
+        watch.phase(program, machine)
         steadiness = Steady(machine, watch.ticks(begin), watch.ticks(end)) if steady else None
         machine.start()
         look = None if progress is None else _share_done(machine, phase, bound.plan.phases, progress)
         watch.done(program, machine, machine.finish(look), steadiness.jumped if steadiness else 0)
     return watch.trace(closed)
+
+
+def seen(trace: Trace, window: tuple[float, float] | None) -> Trace:
+    """The same trace. Raises `FusemaxError` if the window that was asked for begins after the run."""
+    if window is not None and window[0] >= trace.makespan:
+        message = f"nothing happens from cycle {window[0]:,.0f} on: the run ends after {trace.makespan:,.0f}"
+        raise FusemaxError(message, "give an earlier window, in cycles")
+    return trace
+
+
+def _window(window: tuple[float, float] | None) -> tuple[float, float]:
+    """The first and the last cycle to look at."""
+    if window is None:
+        return 0.0, FIRST_CYCLES
+    try:
+        begin, end = (float(cycle) for cycle in window)
+    except (TypeError, ValueError):
+        begin = end = 0.0
+    if not 0 <= begin < end:
+        raise FusemaxError(f"{window!r:.60} is not a window", "give two cycles, the smaller first: (0, 4000)")
+    return begin, end
+
+
+def _refuse_short_tiles(bound: Bound) -> None:
+    """The simulator runs tiles that are all alike."""
+    problems = []
+    for split in bound.mapping.splits:
+        for part in split.parts:
+            long, mean = bound.mover.longest.get(part.variable), bound.mover.extents.get(part.variable)
+            if long is not None and long != mean:
+                message = f"the last tile of '{part.variable}' is shorter than {long}, which the simulator does not run"
+                problems.append(Problem(message, split.span, "take lengths that divide"))
+    if problems:
+        raise FusemaxError(problems)
 
 
 def task_count(bound: Bound) -> int:
@@ -109,22 +150,28 @@ class _Watch:
     end: float
     observer: Callable[[Slice], None] | None
     numbers: Numbers | None
+    most: int
     cycle: int = 1
     offset: int = 0
     skipped: int = 0
     slices: list[Slice] = field(default_factory=list)
     program: Program | None = None
+    places: dict[int, int] = field(default_factory=dict)
     programs: list[tuple[Program, Machine]] = field(default_factory=list)
     held: dict[tuple[str, str, int, int], Held] = field(default_factory=dict)
-    uses: dict[int, list[tuple[str, str, float, Callable[[int], int]]]] = field(default_factory=dict)
+    uses: dict[int, list[TileUse]] = field(default_factory=dict)
+    last: dict[tuple[tuple[str, str, int, int], int], bool] = field(default_factory=dict)
 
-    def phase(self, program: Program) -> None:
+    def phase(self, program: Program, machine: Machine) -> None:
         """Begin a phase."""
         self.program, self.cycle, self.uses = program, program.clock.cycle, {}
+        before = sum(s.kind is not Kind.GATE for _, machine in self.programs for s in machine.series)
+        series = (s for s in machine.series if s.kind is not Kind.GATE)
+        self.places = {id(s): place for place, s in enumerate(series, before)}
 
     def ticks(self, cycles: float) -> int:
         """A time of the run as ticks of the phase."""
-        return round(cycles * self.cycle) - self.offset
+        return round(min(cycles, FOREVER) * self.cycle) - self.offset
 
     def record(self, series: Series, number: int, since: int, start: int, end: int) -> None:
         """Take down a task, if it lies in the window."""
@@ -136,33 +183,53 @@ class _Watch:
                 watched.record = None  # nobody looks any more
         if last < self.begin or first >= self.end:
             return
-        binding = series.binding
         waited = start > since
-        after = (binding.series.name, binding.index(number)) if waited and binding is not None else None
         why = series.reason() if waited else ""
         at = {loop.variable: series.nest.digit(i).of(number) for i, loop in enumerate(series.nest.loops)}
         server = series.server.name if series.server else ""
-        found = Slice(server, series.name, number, at, (since + self.offset) / self.cycle, first, last, why, after)
-        self.hold(series, number, first, last)
+        found = Slice(
+            server, series.name, self.places[id(series)], number, at, (since + self.offset) / self.cycle, first, last, why,
+            self.after(series, number) if waited else None,
+        )  # fmt: skip
         if self.observer is not None:
             self.observer(found)
-        else:
-            self.slices.append(found)
+            return
+        self.hold(series, number, first, last)
+        self.slices.append(found)
+        if len(self.slices) > self.most:
+            raise FusemaxError(
+                f"the window has more than {self.most:,} tasks", "look at fewer cycles: give a smaller window"
+            )
+
+    def after(self, series: Series, number: int) -> tuple[int, int] | None:
+        """The task for which another waited last; of a gate, the one that opened it."""
+        binding = series.binding
+        if binding is None:
+            return None
+        if binding.series.kind is not Kind.GATE:
+            return self.places[id(binding.series)], binding.index(number)
+        opened = binding.series.opened
+        return None if opened is None else (self.places[id(opened[0])], opened[1])
 
     def hold(self, series: Series, number: int, start: float, end: float) -> None:
-        """Take down which tiles a task uses."""
+        """Take down which tiles a task uses; one that was there before the window is held from its begin on."""
         if id(series) not in self.uses:
             self.uses[id(series)] = list(self.program.tiles.tiles_of(series)) if self.program else []
-        for memory, tensor, size, tile in self.uses[id(series)]:
-            key = (memory, tensor, len(self.programs), tile(number))
+        for use in self.uses[id(series)]:
+            key = (use.memory, use.tensor, len(self.programs), use.tile(number))
             before = self.held.get(key)
-            self.held[key] = Held(
-                memory,
-                tensor,
-                size,
-                min(start, before.start) if before else start,
-                max(end, before.end) if before else end,
-            )
+            if before is not None:
+                span = min(start, before.start), max(end, before.end)
+            else:
+                new = not self.begin or (use.first and use.begins(number))
+                span = start if new else self.begin, end
+            self.held[key] = Held(use.memory, use.tensor, use.bytes, *span)
+            self.last[key, id(series)] = use.begins(number + 1) or number + 1 == series.count
+
+    def holding(self) -> tuple[Held, ...]:
+        """The tiles of the window; what is used after the window too is held up to its end."""
+        later = {key for (key, _), ended in self.last.items() if not ended}
+        return tuple(replace(h, end=max(h.end, self.end)) if key in later else h for key, h in self.held.items())
 
     def done(self, program: Program, machine: Machine, makespan: int, skipped: int) -> None:
         """End a phase."""
@@ -193,7 +260,7 @@ class _Watch:
             simulated=sum(server.tasks for server in servers) - self.skipped,
             window=(self.begin, min(self.end, self.offset / self.cycle)),
             slices=tuple(sorted(self.slices, key=lambda task: (task.start, task.server, task.end))),
-            held=tuple(self.held.values()),
+            held=self.holding(),
             outputs=None if self.numbers is None else self.numbers.outputs(),
         )
 

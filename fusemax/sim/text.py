@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import floor, log10
 
 from fusemax.sim.trace import ServerTrace, Slice, Trace
 from fusemax.tables import Table
@@ -11,12 +12,13 @@ from fusemax.units import readable_bytes, readable_number, readable_seconds
 MOST_REASONS = 3
 LINES = 40
 """Lines of a waterfall: each shows an equal part of the window."""
-LEAST_WIDTH = 40
+LEAST_WIDTH, NARROWEST = 40, 12
+IDLE = (".",)
 
 
 def trace_text(trace: Trace, width: int | None = None) -> str:
     """The tables, and the waterfall."""
-    return "\n\n".join([*(table.text(width) for table in trace_tables(trace)), waterfall(trace, width or 100)])
+    return "\n\n".join([*(table.text(width) for table in trace_tables(trace)), waterfall(trace, width)])
 
 
 def trace_tables(trace: Trace) -> Iterator[Table]:
@@ -66,30 +68,61 @@ def _reasons(server: ServerTrace) -> str:
     )
 
 
-def waterfall(trace: Trace, width: int) -> str:
+def waterfall(trace: Trace, width: int | None = None) -> str:
     """The window as lines of equal time, a column a unit: what it does most of the time there; dots are idle.
 
-    Einsums are written with the coordinates that change in the window.
+    Einsums are written with the coordinates that change in the window; those that do not stand above, once. If a `width`
+    is given, coordinates for which there is no room are left out.
     """
     begin, end = trace.window
-    if not trace.slices or end <= begin:
-        return "nothing happens in the window"
+    if end <= begin:
+        return "the run has ended before the window"
     names = [server.name for server in trace.servers]
     changing = changing_loops(trace.slices)
     step = (end - begin) / LINES
-    column = max(12, (max(width, LEAST_WIDTH) - 12) // len(names) - 2)
-    lines = [f"{'cycle':>10}  " + "  ".join(name.ljust(column) for name in names).rstrip()]
-    by_server = {name: [task for task in trace.slices if task.server == name] for name in names}
-    shown: dict[str, str] = {}
+    columns = [_most(trace, name, step, changing) for name in names]
+    wide = [
+        max(len(name), *(len(" ".join(cell)) for cell in column)) for name, column in zip(names, columns, strict=True)
+    ]
+    if width is not None:
+        each = max(NARROWEST, (max(width, LEAST_WIDTH) - 12) // len(names) - 2)
+        spare = sum(max(0, each - one) for one in wide) // max(1, sum(one > each for one in wide))
+        wide = [min(one, each + spare) for one in wide]
+    fixed = fixed_loops(trace.slices, changing)
+    lines = [f"in the window {fixed}"] if fixed else []
+    lines.append(f"{'cycle':>10}  " + "  ".join(map(str.ljust, names, wide)).rstrip())
+    above: list[tuple[str, ...]] = [()] * len(names)
     for line in range(LINES):
-        low, high = begin + line * step, begin + (line + 1) * step
-        cells = []
-        for name in names:
-            text = _most(by_server[name], low, high, changing)
-            cells.append(("|" if text == shown.get(name) and text != "." else text)[:column].ljust(column))
-            shown[name] = text
-        lines.append(f"{low:>10,.0f}  " + "  ".join(cells).rstrip())
+        now = [column[line] for column in columns]
+        cells = [
+            "|" if cell == before != IDLE else _cut(cell, room)
+            for cell, before, room in zip(now, above, wide, strict=True)
+        ]
+        at = f"{begin + line * step:>10,.{_decimals(step)}f}"
+        lines.append(f"{at}  " + "  ".join(map(str.ljust, cells, wide)).rstrip())
+        above = now
     return "\n".join(lines)
+
+
+def _decimals(step: float) -> int:
+    """Digits behind the point that tell lines apart."""
+    return 0 if step >= 1 else 1 - floor(log10(step))
+
+
+def fixed_loops(slices: Sequence[Slice], changing: set[str]) -> str:
+    """The coordinates that all tasks of the window have in common."""
+    found = {v: at for task in slices for v, at in task.coordinates.items() if v not in changing}
+    return ", ".join(f"{variable}={at}" for variable, at in sorted(found.items()))
+
+
+def _cut(cell: Sequence[str], room: int) -> str:
+    """A task without the coordinates for which there is no room."""
+    text = " ".join(cell)
+    shown = list(cell)
+    while len(text) > room and len(shown) > 1:
+        shown.pop()
+        text = " ".join([*shown, "..."])
+    return text if len(text) <= room else text[: room - 3] + "..."
 
 
 def changing_loops(slices: Sequence[Slice]) -> set[str]:
@@ -101,23 +134,26 @@ def changing_loops(slices: Sequence[Slice]) -> set[str]:
     return {variable for variable, values in seen.items() if len(values) > 1}
 
 
-def _most(slices: Sequence[Slice], low: float, high: float, changing: set[str]) -> str:
-    """The task that takes most of a line; a dot if it is idle for most of it."""
-    best, longest, busy = ".", 0.0, 0.0
-    for task in slices:
-        overlap = min(task.end, high) - max(task.start, low)
-        if overlap > 0:
-            busy += overlap
-            if overlap > longest:
-                best, longest = title(task, changing), overlap
-    return best if busy >= (high - low) / 2 else "."
+def _most(trace: Trace, server: str, step: float, changing: set[str]) -> list[tuple[str, ...]]:
+    """For each line the task that takes most of it: its name and coordinates; a dot if the unit is idle for most of it."""
+    begin, end = trace.window
+    best: list[tuple[float, tuple[str, ...]]] = [(0.0, IDLE)] * LINES
+    busy = [0.0] * LINES
+    until = begin
+    for task in trace.slices:
+        if task.server != server:
+            continue
+        first, last = max(task.start, begin), min(task.end, end)
+        for line in range(int((first - begin) / step), min(LINES, int((last - begin) / step) + 1)):
+            low, high = begin + line * step, begin + (line + 1) * step
+            overlap = min(last, high) - max(first, low)
+            if overlap > best[line][0]:
+                best[line] = overlap, title(task, changing)
+            busy[line] += max(0.0, min(last, high) - max(first, low, until))
+        until = max(until, last)
+    return [cell if work >= step / 2 else IDLE for (_, cell), work in zip(best, busy, strict=True)]
 
 
-def title(task: Slice, changing: set[str] | None = None) -> str:
-    """A task with its coordinates: `BQK m1=0 p1=2`."""
-    at = (
-        f"{variable}={value}"
-        for variable, value in task.coordinates.items()
-        if changing is None or variable in changing
-    )
-    return " ".join([task.name, *at])
+def title(task: Slice, changing: set[str]) -> tuple[str, ...]:
+    """A task and those of its coordinates that change: `BQK`, `m1=0`, `p1=2`."""
+    return task.name, *(f"{v}={at}" for v, at in task.coordinates.items() if v in changing)

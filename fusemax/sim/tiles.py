@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from fusemax.ir.arch import Unit
@@ -25,6 +26,21 @@ COPIES = 2
 """Tiles of one tensor that a memory holds at once, if there is room."""
 LEAST = 16
 """Transfers of fewer cycles than this are put together over the innermost loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileUse:
+    """The tiles of a tensor in a memory that the tasks of a series use, by their numbers; `first`: nobody loads them before."""
+
+    memory: str
+    tensor: str
+    bytes: float
+    tile: Callable[[int], int]
+    first: bool
+
+    def begins(self, number: int) -> bool:
+        """Whether a task is the first of its series on its tile."""
+        return number == 0 or self.tile(number - 1) != self.tile(number)
 
 
 class Tiles:
@@ -108,14 +124,16 @@ class Tiles:
                 if user is not writer:
                     self.after(writer, user, nest.loops, copies, f"room for {hold.tensor}")
 
-    def tiles_of(self, series: Series) -> Iterator[tuple[str, str, float, Callable[[int], int]]]:
-        """The tiles that the tasks of a series use: memory, tensor, bytes, and the number of the tile."""
+    def tiles_of(self, series: Series) -> Iterator[TileUse]:
+        """The tiles that the tasks of a series use."""
         for memory in self.arch.memories[1:]:
             sizes = self.sizes(memory.name)
             for hold in self.plan.holds:
                 if hold.level == memory.name and hold.order in sizes and series in self.users(hold):
                     tile = same(self.hold_nest(hold), series.nest, {})
-                    yield memory.name, hold.tensor, sizes[hold.order], tile
+                    yield TileUse(
+                        memory.name, hold.tensor, sizes[hold.order], tile, self.fills.get(hold.order, series) is series
+                    )
 
     def words_per_lane(self, series: Series, unit: Unit | None = None) -> float:
         """The words of a tile of a tensor, over the elements of a unit; without, of the smallest that reads it."""
@@ -199,7 +217,7 @@ class Tiles:
     ) -> Series:  # fmt: skip
         """Transfers of so many words in all; if not all of them move something, `only` says which do."""
         total = words * self.arch.word_bits / 8
-        ticks = round(Fraction(total) / moving * self.program.clock.byte)
+        ticks = ceil(Fraction(total) / moving * self.program.clock.byte)
         cost = ticks if only is None else (lambda task: ticks if only(task) else 0)
         if kind is sim.Kind.STORE:  # what is wanted goes before what is done
             loads, after = position, self.program.order.size

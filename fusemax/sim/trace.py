@@ -9,23 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusemax.errors import FusemaxError, did_you_mean, listed
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
     """One task, in cycles: its server was free `since` then and waited for `why`, and ran it from `start` to `end`.
 
-    `after` is the task, by name and number, for which it waited last.
+    `series` is its place in the trace's series, and `number` its place in there. `after` is the task for which it waited
+    last, by both.
     """
 
     server: str
     name: str
+    series: int
     number: int
     coordinates: Mapping[str, int]
     since: float
     start: float
     end: float
     why: str
-    after: tuple[str, int] | None
+    after: tuple[int, int] | None
 
     @property
     def waited(self) -> float:
@@ -119,12 +123,18 @@ class Trace:
         return {server.name: server.busy / self.makespan for server in self.servers}
 
     def server(self, name: str) -> ServerTrace:
-        """A unit, or the channel, by name. Raises `KeyError` for others."""
+        """A unit, or the channel, by name. Raises `FusemaxError` for others."""
         found = {server.name: server for server in self.servers}
+        if name not in found:
+            raise FusemaxError(f"no unit '{name}'", did_you_mean(name, found) or f"there are {listed(found)}")
         return found[name]
 
     def busy_over_time(self, server: str, bins: int = 50) -> NDArray[np.float64]:
-        """The share of each of so many equal parts of the window in which a unit, or the channel, is at work."""
+        """The share of each of so many equal parts of the window in which a unit, or the channel, is at work.
+
+        Raises `FusemaxError` for a name that is neither.
+        """
+        server = self.server(server).name
         begin, end = self.window
         edges = np.linspace(begin, end, bins + 1)
         total = np.zeros(bins)
@@ -138,8 +148,14 @@ class Trace:
     def occupancy(self, memory: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times in cycles at which the bytes in use of a memory change within the window, and the bytes from then on.
 
-        A tile is in use from its first task to its last, or until the next takes its place part by part.
+        A tile is in use from its first task to its last, or until the next takes its place part by part; tiles without
+        any task in the window are not seen. Raises `FusemaxError` for a memory in which nothing is set aside.
         """
+        if memory not in self.reserved:
+            hint = did_you_mean(memory, self.reserved) or (
+                f"tiles are in {listed(self.reserved)}" if self.reserved else "the mapping holds nothing"
+            )
+            raise FusemaxError(f"no tiles in a memory '{memory}'", hint)
         mine = [tile for tile in self.held if tile.memory == memory]
         times = np.array(sorted({self.window[0], *(t.start for t in mine), *(t.end for t in mine)}))
         total = np.zeros(len(times))
@@ -153,23 +169,24 @@ class Trace:
         return times, total
 
     def critical_path(self) -> tuple[Slice, ...]:
-        """Back from the last task of the window: each began when the one before it in the path had ended."""
-        by_task = {(task.name, task.number): task for task in self.slices}
-        before: dict[tuple[str, int], Slice] = {}
+        """Back from the last task of the window: each began when the one before it in the path had ended, or its result
+        had left its array."""
+        by_task = {(task.series, task.number): task for task in self.slices}
+        before: dict[tuple[int, int], Slice] = {}
         latest: dict[str, Slice] = {}
         for task in self.slices:
             last = latest.get(task.server)
-            if last is not None and last.end > task.start:  # they take turns
-                last = before.get((last.name, last.number))
+            if last is not None and last.start == task.start:  # they take turns
+                last = before.get((last.series, last.number))
             if last is not None:
-                before[task.name, task.number] = last
+                before[task.series, task.number] = last
             latest[task.server] = task
         path: list[Slice] = []
         at = max(self.slices, key=lambda task: task.end, default=None)
         while at is not None:
             path.append(at)
             waited = by_task.get(at.after) if at.waited and at.after else None
-            at = waited or before.get((at.name, at.number))
+            at = waited or before.get((at.series, at.number))
         return tuple(reversed(path))
 
     def to_json(self) -> dict[str, Any]:

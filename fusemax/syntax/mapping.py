@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from lark import Lark, Token, Tree, UnexpectedInput
 
 from fusemax.errors import FusemaxError, Problem, Source, Span, in_order
+from fusemax.ir.arch import Arch
+from fusemax.ir.cascade import Cascade
 from fusemax.ir.expr import Name
 from fusemax.ir.mapping import Case, Choose, For, Group, Hold, Mapping, Node, On, Parameter, Split, Uncounted, Wait
 from fusemax.resources import directory
-from fusemax.syntax.files import find, read_text
+from fusemax.syntax.arch import load_arch
+from fusemax.syntax.files import find, load_cascade, read_text
 from fusemax.syntax.mapping_diagnosis import DECLARING, FORMS, Start, body_below, diagnose
 from fusemax.syntax.mapping_lines import DEEPEST, Clause, laid_out
 from fusemax.syntax.mapping_table import table_of
@@ -32,6 +36,8 @@ from fusemax.syntax.mapping_tree import (
     opens,
 )
 from fusemax.syntax.mistake import word_of
+
+Named = TypeVar("Named")
 
 
 @cache
@@ -59,7 +65,34 @@ def load_mapping(name: str | Path) -> Mapping:
 
 
 def _with_table(mapping: Mapping, folder: Path) -> Mapping:
-    return replace(mapping, table=table_of(mapping, folder))
+    """A mapping with the table that stands beside it; files that its lines `cascade` and `arch` name stand there too."""
+    cascade, arch = (
+        str(folder / name) if folder != Path() and (folder / name).is_file() else name
+        for name in (mapping.cascade, mapping.arch)
+    )
+    return replace(mapping, table=table_of(mapping, folder), cascade=cascade, arch=arch)
+
+
+def cascade_of(mapping: Mapping) -> Cascade:
+    """The cascade that a mapping names. Raises `FusemaxError` where it does."""
+    return _named(mapping, Heading.CASCADE, load_cascade, mapping.cascade)
+
+
+def arch_of(mapping: Mapping) -> Arch:
+    """The architecture that a mapping names. Raises `FusemaxError` where it does."""
+    return _named(mapping, Heading.ARCH, load_arch, mapping.arch)
+
+
+def _named(mapping: Mapping, heading: Heading, load: Callable[[str], Named], name: str) -> Named:
+    """What a line of a mapping names; if it is not there, the error points at the line."""
+    try:
+        return load(name)
+    except FusemaxError as error:
+        line = re.search(rf"^\s*{heading.value}\s+(\S+)", mapping.source.text, re.MULTILINE)
+        if line is None or any(problem.span for problem in error.problems):
+            raise
+        span = Span(mapping.source, *line.span(1))
+        raise FusemaxError([replace(problem, span=span) for problem in error.problems]) from None
 
 
 def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:

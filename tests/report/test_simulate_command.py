@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +18,17 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fusemax import FusemaxError, load_arch, load_cascade, load_mapping, simulate
+from fusemax import FusemaxError, load_arch, load_cascade, load_mapping, resources, simulate
 from fusemax.cli import run
 from fusemax.report import gantt
 from fusemax.report.gantt import draw_gantt
 from fusemax.sim.trace import Slice, Trace
-from tests.conftest import Golden
+from tests.conftest import ROOT, Golden
 
 Called = Callable[..., tuple[int, str, str]]
 SIZES = {"B": 1, "H": 1, "E": 4, "F": 4, "M": 512, "P": 512}
 SMALL = ("simulate", "--mapping", "fusemax-binding", "--shape", ",".join(f"{r}={n}" for r, n in SIZES.items()))
-WINDOW = "hint: give two cycles, the smaller first: 0:4000\n"
+WINDOW = "hint: give two cycles, the smaller first: 0:4000, or `4000:` to the end\n"
 
 
 @pytest.fixture
@@ -123,14 +128,15 @@ def test_check_of_wrong_numbers(call: Called, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_windows(call: Called) -> None:
-    """The waterfall is of the window, which ends with the run; after that nothing happens."""
+    """The waterfall is of the window, which ends with the run; K is 1024, and without a second cycle it is the rest."""
     assert call(*SMALL, "--window", "0:4000") == call(*SMALL)
     begins = [line.split()[0] for line in call(*SMALL, "--window", "270:310")[1].splitlines()[-40:]]
     assert begins == [str(270 + i) for i in range(40)]
-    status, out, err = call(*SMALL, "--window", "5000:6000")
-    assert (status, err) == (0, "")
-    assert out.endswith("\n\nnothing happens in the window\n")
-    assert out.split("\n\n")[:-1] == call(*SMALL)[1].split("\n\n")[:-1]
+    assert call(*SMALL, "--window", "0:") == call(*SMALL, "--window", ":1K") == call(*SMALL)
+    late = (
+        "error: nothing happens from cycle 5,000 on: the run ends after 598\nhint: give an earlier window, in cycles\n"
+    )
+    assert call(*SMALL, "--window", "5000:6000") == (1, "", late)
 
 
 # --------------------------------------------------------------------------------------------------------------- files
@@ -224,11 +230,60 @@ def raiser(error: BaseException) -> Callable[..., None]:
     return fail
 
 
+def test_files_that_a_mapping_names_stand_beside_it(call: Called, tmp_path: Path) -> None:
+    """A mapping in another folder names its cascade and its architecture from there; what is missing is pointed at."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "mine.cascade").write_text("cascade mine\ninput A[M]\noutput Z[M]\nZ[m] = A[m] + 1\n", encoding="utf-8")
+    (folder / "mine.yaml").write_text(
+        resources.path("arch", "flat-cloud", ".yaml").read_text("utf-8"), encoding="utf-8"
+    )
+    text = (
+        "mapping mine\ncascade mine.cascade\narch mine.yaml\nsplit m: m1, m0 = 4\nfor m1: on array1d (lanes: m0): Z\n"
+    )
+    (folder / "mine.mapping").write_text(text, encoding="utf-8")
+    command = ("simulate", "--mapping", "own/mine.mapping", "--shape", "M=16")
+    status, out, err = call(*command)
+    assert (status, err) == (0, "") and out.startswith("mine: mine on flat-cloud, simulated")
+    (folder / "mine.yaml").unlink()
+    assert call(*command) == (
+        1, "", "own/mine.mapping:3:6: no file 'mine.yaml'\n  arch mine.yaml\n       ^^^^^^^^^\n"
+        "hint: `fusemax list` shows what is shipped\n",
+    )  # fmt: skip
+    assert call(*command, "--arch", "flat-cloud")[0] == 0
+
+
+def test_a_run_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a trace: the half-written file goes away."""
+    command = [
+        sys.executable,
+        "-m",
+        "fusemax",
+        "simulate",
+        "--mapping",
+        "fusemax-binding",
+        "--model",
+        "bert",
+        "--seq",
+        "1K",
+    ]
+    process = subprocess.Popen(
+        [*command, "--trace", "a.json"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    for _ in range(600):
+        if any(path.stat().st_size for path in tmp_path.iterdir()) or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())
+
+
 # ------------------------------------------------------------------------------------------------------------ mistakes
 
 
 @pytest.mark.parametrize(
-    "window", ["4000", "5:1", "a:b", "-1:4", "0:inf", "nan:3", "0:nan", "7:7", "0:", ":", "", "1:2:3"]
+    "window", ["4000", "5:1", "a:b", "-1:4", "0:inf", "nan:3", "0:nan", "7:7", ":", "", "1:2:3", "1e999:"]
 )
 def test_windows_that_are_none(call: Called, window: str) -> None:
     """Two cycles, the first not before 0, the second later and not for ever; else one message says how it is written."""
@@ -249,8 +304,8 @@ def test_windows_that_are_none(call: Called, window: str) -> None:
         ),
         (
             ("--plot", "a.svg", "--window", "600:700"),
-            "error: nothing happens in the window: the run ends after 598 cycles\n"
-            "hint: give an earlier `--window`, in cycles\n",
+            "error: nothing happens from cycle 600 on: the run ends after 598\n"
+            "hint: give an earlier window, in cycles\n",
         ),
         (
             ("--mapping", "fusemax-bindin"),
@@ -283,7 +338,7 @@ def test_a_picture_says_what_it_shows(trace: Trace, tmp_path: Path) -> None:
     shown = texts(tmp_path / "a.svg")
     assert [text for text in shown if text in ("array2d", "array1d", "dram")] == ["array2d", "array1d", "dram"]
     assert {task.name for task in trace.slices} <= set(shown)
-    assert "cycles" in shown and "fusemax-binding (attention-1pass on fusemax-cloud)" in shown
+    assert "cycles" in shown and "fusemax-binding (attention-1pass on fusemax-cloud), b=0, h=0, p2=0" in shown
 
 
 def test_large_tasks_are_labelled(trace: Trace, tmp_path: Path) -> None:
@@ -299,8 +354,8 @@ def test_large_tasks_are_labelled(trace: Trace, tmp_path: Path) -> None:
 
 def test_a_task_that_is_longer_than_the_window(trace: Trace, tmp_path: Path) -> None:
     """What is seen of it is labelled in its middle, though it begins before and ends after."""
-    long = Slice("array2d", "Z", 0, {"m": 1}, 0.0, 0.0, 1000.0, "", None)
-    early = Slice("array1d", "Y", 0, {"m": 2}, 0.0, 50.0, 110.0, "", None)
+    long = Slice("array2d", "Z", 0, 0, {"m": 1}, 0.0, 0.0, 1000.0, "", None)
+    early = Slice("array1d", "Y", 1, 0, {"m": 2}, 0.0, 50.0, 110.0, "", None)
     (axes,) = drawn(replace(trace, window=(100.0, 200.0), slices=(early, long)), tmp_path)
     assert [(text.get_text(), *text.get_position()) for text in axes.texts] == [("Z\n1", 150.0, 0), ("Y\n2", 105.0, 1)]
     assert axes.get_xlim() == (100.0, 200.0)
@@ -316,12 +371,13 @@ def test_too_many_tasks_for_a_picture(
     trace: Trace, tmp_path: Path, call: Called, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A picture in which nothing could be told apart is refused, and the message offers a smaller window."""
-    monkeypatch.setattr(gantt, "MOST_SLICES", len(trace.slices) - 1)
+    monkeypatch.setattr(gantt, "MOST_DRAWN", len(trace.slices) - 1)
     with pytest.raises(FusemaxError, match=f"the window has {len(trace.slices)} tasks") as refused:
         draw_gantt((trace,), tmp_path / "a.svg")
     assert "give a smaller `--window`, in cycles" in str(refused.value)
     status, out, err = call(*SMALL, "--plot", "a.png")
-    assert (status, out, err) == (1, "", f"error: {refused.value}\n")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"error: the window has more than {len(trace.slices) - 1} tasks\n")
     assert not list(tmp_path.iterdir())
     assert call(*SMALL, "--plot", "a.png", "--window", "0:100")[0] == 0
 

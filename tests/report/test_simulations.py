@@ -251,5 +251,5 @@ def test_what_is_wrong(error: float | None, wrong: bool) -> None:
 
 @pytest.mark.parametrize("name", ["unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding"])
 def test_shipped_schedules_compute_the_right_numbers(name: str) -> None:
-    """Whatever the window, all numbers are computed, and they are the interpreter's."""
-    assert check_numbers(bound(name), (0.0, 10.0)) < 1e-12
+    """All numbers are computed, and they are the interpreter's."""
+    assert check_numbers(bound(name)) < 1e-12

@@ -234,5 +234,5 @@ def test_a_circle_of_waits_is_told() -> None:
 def test_windows_that_are_none(window: tuple[float, float]) -> None:
     """A window must end after it begins."""
     checked, mapping = loaded("fusemax-binding")
-    with pytest.raises(FusemaxError, match="a window from"):
+    with pytest.raises(FusemaxError, match="is not a window"):
         simulate(checked, small(), mapping, {"B": 1, "H": 1, "E": 2, "F": 2, "M": 8, "P": 8}, window=window)
