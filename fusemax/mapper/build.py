@@ -14,13 +14,13 @@ from fusemax.ir.mapping import For, Hold, Length, Node, On, Overlap, Parameter, 
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.edges import crossings, entering_cycles
 from fusemax.mapper.layout import Layout, even_variables, fitted
-from fusemax.mapper.nest import Nest
+from fusemax.mapper.nest import Nest, shares
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of a variable: the loop outside of all bodies, the loop in a body, what runs in an array, what is
-    spread over an axis; None for those that it has not. `open` names the parameter that is the inner loop's extent."""
+    spread over an axis; None for those that it has not. `open` names the parameter that is the extent of `sized`."""
 
     variable: str
     outer: str | None = None
@@ -29,6 +29,11 @@ class Parts:
     spread: str | None = None
     length: int = 1
     open: str | None = None
+
+    @property
+    def sized(self) -> str | None:
+        """The part whose length is open: the loop in a block, or the chunk that runs in an array."""
+        return self.inner if self.outer is not None else self.inside
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -91,6 +96,19 @@ class Builder:
         if variable in self.nest.blocked:
             outer, inner = self.name(variable, "2"), self.name(variable, "1")
             return Parts(variable, outer, inner, None, low, length or 1, f"{inner}_extent")
+        if variable in self.nest.looped and not shares(
+            [e for body in self.nest.bodies for e in body.einsums], variable
+        ):
+            inside = self.name(variable, "0" if low is None else "1")
+            return Parts(
+                variable,
+                None,
+                self.name(variable, "1" if low is None else "2"),
+                inside,
+                low,
+                length or 1,
+                f"{inside}_extent",
+            )
         if variable in self.nest.batch or variable in self.nest.looped:
             at = variable if low is None else self.name(variable, "1")
             if variable in self.nest.batch:
@@ -125,8 +143,7 @@ class Builder:
         found: list[str] = []
         for variable in (*einsum.kept, *einsum.reduced):
             parts = self.parts[variable]
-            looped = parts.outer is not None or parts.inner is not None
-            if not looped and parts.inside is not None:
+            if parts.inside is not None:
                 found.append(parts.inside)
             if parts.spread is not None and variable not in spread:
                 found.append(parts.spread)
@@ -142,8 +159,8 @@ class Builder:
         for part in self.over(einsum, body, unit):
             variable = self.variable_of[part]
             parts = self.parts[variable]
-            tiles = self.tiles(variable)
-            found.append((variable, self.extent(variable) / tiles if part == parts.spread else tiles))
+            tiles = 1 if parts.open is not None else self.tiles(variable)
+            found.append((variable, self.extent(variable) / self.tiles(variable) if part == parts.spread else tiles))
         return found
 
     def least_cycles(self, slots: Mapping[str, Mapping[str, float]]) -> float:
@@ -199,7 +216,7 @@ class Builder:
         for part in parts.all:
             if part == parts.spread:
                 made.append(Part(part, Length(Number(parts.length))))
-            elif part == parts.inner and parts.open is not None:
+            elif part == parts.sized and parts.open is not None:
                 made.append(Part(part, Length(Name(parts.open))))
             else:
                 made.append(Part(part))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from math import prod
 from typing import Any
 
@@ -72,15 +72,20 @@ class Layouts:
 
 @cache
 def fitted(extent: int, length: int, even: bool) -> int:
-    """The points of a variable that are spread over an axis: the largest divisor that is not longer, or the whole axis if
-    that makes fewer tiles, of which the last is shorter; not if tiles must be `even`.
+    """The points of a variable that are spread over an axis: the largest divisor that is not longer, or, if that makes
+    fewer tiles, the longest tiles of which the last is shorter, but no single point; not if tiles must be `even`.
 
-    >>> fitted(1000, 256, False), fitted(64, 256, False), fitted(1009, 256, False), fitted(1009, 256, True)
-    (250, 64, 256, 1)
+    >>> fitted(1000, 256, False), fitted(64, 256, False), fitted(257, 256, False), fitted(257, 256, True)
+    (250, 64, 129, 1)
     """
     divisor = max(d for d in divisors(extent) if d <= length)
-    uneven = not even and extent > length and extent % length != 1 and -(-extent // length) < extent // divisor
-    return length if uneven else divisor
+    if even or divisor == min(extent, length):
+        return divisor
+    for tiles in range(-(-extent // length), extent // divisor):
+        balanced = -(-extent // tiles)
+        if extent % balanced != 1:
+            return balanced
+    return divisor
 
 
 def even_variables(checked: Checked, every: bool) -> frozenset[str]:
@@ -147,9 +152,10 @@ class Chooser:
         on = [assignments == n for n in range(len(self.arch.units))]
         joules = sum(on[n] @ np.array([self.joules[e.name][n] for e in body.einsums]) for n in range(len(on)))
         pairs, rows = [np.empty((0, 2), int)], [np.empty((0, len(on)))]
+        good = {spreads: self.good(body, assignments, on, spreads, first) for spreads in every}
         for number, spreads in enumerate(every):
-            good = self.good(body, assignments, on, spreads, first)
-            chosen = np.flatnonzero(good)
+            fuller = [good[other] for other in self.extended(spreads) if other in good]
+            chosen = np.flatnonzero(good[spreads] & ~np.any([np.zeros(len(assignments), bool), *fuller], axis=0))
             pairs.append(np.column_stack([np.full(len(chosen), number), chosen]))
             rows.append(self.loads(body, assignments[chosen], spreads))
         chosen = np.concatenate(pairs)
@@ -163,6 +169,16 @@ class Chooser:
             np.asarray(joules)[chosen[:, 1]],
             odd[chosen[:, 0]],
         )
+
+    def extended(self, spreads: tuple[Spread, ...]) -> Iterator[tuple[Spread, ...]]:
+        """The choices that use one more axis: whatever can be spread over it is."""
+        variables = dict.fromkeys(v for body in self.nest.bodies for v in body.variables)
+        for n, (unit, spread) in enumerate(zip(self.arch.units, spreads, strict=True)):
+            used = dict(spread)
+            for axis, _ in unit.axes:
+                for variable in variables if axis not in used else ():
+                    if variable not in used.values():
+                        yield (*spreads[:n], tuple(sorted((*spread, (axis, variable)))), *spreads[n + 1 :])
 
     def oddity(self, spreads: Sequence[Spread]) -> int:
         """How unlikely a choice is: variables of every tensor bring no reuse, and many different ones fit no loops."""
@@ -233,18 +249,18 @@ class Chooser:
         )  # fmt: skip
 
     def spreads(self, unit: Unit, body: Body, able: Sequence[tuple[int, ...]]) -> Iterator[Spread]:
-        """What may be spread over the axes of a unit: variables of Einsums that it can run, with more than one point."""
+        """What may be spread over the axes of a unit, at first nothing: variables of Einsums that it can run, with more
+        than one point."""
         number = self.arch.units.index(unit)
         mine = dict.fromkeys(
             v for e, units in zip(body.einsums, able, strict=True) if number in units for v in e.variables
         )
         variables = [v for v in mine if v not in self.steps and self.extent(v) > 1]
         axes = [axis for axis, _ in unit.axes]
-        for chosen in permutations(variables, min(len(axes), len(variables))):
-            for places in (
-                permutations(range(len(axes)), len(chosen)) if len(chosen) < len(axes) else [range(len(axes))]
-            ):
-                yield tuple(sorted((axes[p], v) for p, v in zip(places, chosen, strict=True)))
+        for used in range(min(len(axes), len(variables)) + 1):
+            for places in combinations(axes, used):
+                for chosen in permutations(variables, used):
+                    yield tuple(sorted(zip(places, chosen, strict=True)))
 
     def cycles(self, einsum: CheckedEinsum, unit: Unit, spread: Spread) -> float:
         """The slots that an Einsum takes on a unit over the run; none if the unit lacks an operator: it is not there."""

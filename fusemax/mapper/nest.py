@@ -6,7 +6,7 @@ and a body of loops with it (the analysis of `2-analysis.md`, applied to the loo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -77,13 +77,18 @@ def nests(checked: Checked) -> Iterator[Nest]:
     blocked = tuple(v for v in common if v not in batch)
     others = dict.fromkeys(v for einsum in einsums for v in einsum.variables if v not in common)
     forced = tuple(v for v in others if v in iterative.values())
-    shared = [v for v in others if v not in forced and sum(v in einsum.variables for einsum in einsums) > 1]
-    for number in range(len(shared) + 1):
-        for chosen in combinations(shared, number):
+    free = [v for v in others if v not in forced and (shares(einsums, v) or any(v in e.reduced for e in einsums))]
+    for number in range(len(free) + 1):
+        for chosen in combinations(free, number):
             looped = (*forced, *chosen)
             bodies = _bodies(einsums, looped, iterative)
             if bodies is not None:
                 yield Nest(batch, blocked, looped, bodies)
+
+
+def shares(einsums: Sequence[CheckedEinsum], variable: str) -> bool:
+    """Whether several Einsums have a variable. What one alone reduces is looped over in chunks, which run in its array."""
+    return sum(variable in einsum.variables for einsum in einsums) > 1
 
 
 def _bodies(

@@ -71,7 +71,8 @@ class MapResult:
     ) -> MapResult:
         """Put together what a search left."""
         space = search.space
-        proven = search.proven and not search.interrupted and (not space.partial or _reached(search))
+        whole = not space.partial and search.value() <= search.unlisted * (1 + SAME)
+        proven = search.proven and not search.interrupted and (whole or _reached(search))
         statistics = Statistics(
             strategy, space.considered, search.trees, search.costed, search.fitting,
             tuple(search.refused.most_common()), proven, search.interrupted, seconds,

@@ -49,6 +49,7 @@ class Space(Protocol):
     shapes: dict[str, int]
     considered: int
     partial: bool
+    unlisted: tuple[float, float]
 
     @property
     def least_bytes(self) -> float:
@@ -114,8 +115,14 @@ class Search:
         space = self.space
         least_j = structure.least_j if self.objective.name == "energy" else min(structure.least_j, space.least_j)
         rest = self.objective.floor(structure.least_s, least_j, space.least_bytes)
-        self.least = min(self.least, rest)
+        self.least = min(self.least, rest, self.unlisted)
         return rest
+
+    @property
+    def unlisted(self) -> float:
+        """What no member of the space undercuts that the space does not list."""
+        least_s, least_j = self.space.unlisted
+        return math.inf if math.isinf(least_s) else self.objective.floor(least_s, least_j, self.space.least_bytes)
 
     def value(self) -> float:
         """The best value so far."""

@@ -7,11 +7,12 @@ moved; a search takes the best first and stops when no structure left can be bet
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import cycle, islice, permutations, product
-from math import prod
+from math import inf, prod
 from random import Random
 from typing import Any
 
@@ -19,8 +20,8 @@ import numpy as np
 
 from fusemax.errors import FusemaxError, Problem, listed
 from fusemax.ir.arch import Arch
-from fusemax.ir.checked import Checked
-from fusemax.ir.expr import Number
+from fusemax.ir.checked import Checked, Use
+from fusemax.ir.expr import Number, rank_of
 from fusemax.mapper.build import Builder, Choice, Parts
 from fusemax.mapper.family import Family, divisors
 from fusemax.mapper.fixed import Fixed
@@ -77,6 +78,7 @@ class Generated:
         self.checked, self.arch, self.shapes, self.fixed = checked, arch, dict(shapes), fixed
         self.considered = 0
         self.partial = False
+        self.unlisted = inf, inf
         self._check_operators()
 
     def _check_operators(self) -> None:
@@ -190,6 +192,14 @@ class Generated:
         return Structure(nest, layouts, own, sizes, least, float(joined.joules[at]))
 
     @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes of all ranks, with the first lengths of the cascade's own splits that suit; empty if none does."""
+        for own in self.own_lengths():
+            with suppress(FusemaxError):
+                return solve_shapes(self.checked, {**self.shapes, **own})
+        return {}
+
+    @cached_property
     def floor_s(self) -> float:
         """Seconds that inputs and outputs take over the outermost memory, each word once."""
         return self.least_bytes / (self.arch.outermost.bandwidth_bytes_s or float("inf"))
@@ -197,7 +207,7 @@ class Generated:
     @cached_property
     def least_j(self) -> float:
         """Joules that the operations take in the structure in which they take the fewest."""
-        return min((float(joined.joules.min()) for _, _, _, joined in self.nests), default=0.0)
+        return min((float(joined.joules.min()) for _, _, _, joined in self.nests), default=self.unlisted[1])
 
     def joined(self, nest: Nest, sizes: Mapping[str, int]) -> _Joined | None:
         """The layouts of all bodies together, in order of their least time; None if a body has none."""
@@ -207,7 +217,12 @@ class Generated:
             return None
         joined = _Joined.of(each, self.arch.clock_hz, chooser.slots)
         self.considered += joined.combinations
-        self.partial |= joined.combinations > len(joined.least) or chooser.cut
+        if chooser.cut:
+            self.unlisted = 0.0, 0.0
+        elif joined.combinations > len(joined.least):
+            least_s = max(self.floor_s, _least_cycles(each) / self.arch.clock_hz)
+            least_j = sum(float(layouts.joules.min()) for layouts in each)
+            self.unlisted = min(self.unlisted[0], least_s), min(self.unlisted[1], least_j)
         return joined
 
     @cached_property
@@ -216,14 +231,23 @@ class Generated:
         if any(einsum.constraints for einsum in self.checked.einsums):
             return 0.0
         views = sources(self.checked).keys() - {t.name for t in self.checked.inputs}
-        read = {use.tensor for e in self.checked.einsums if e.name not in views for use in e.reads}
-        words = 0
-        sizes = self.nests[0][2] if self.nests else {}
-        for tensor in self.checked.tensors.values() if sizes else ():
-            if is_output(tensor) or (tensor.name in read and tensor.name in sources(self.checked)):
-                places = [r for i, r in enumerate(tensor.ranks) if i != tensor.iterative]
-                words += int(np.prod([int(sizes[rank]) for rank in places], dtype=object))
-        return words * self.arch.word_bits / 8
+        uses = [use for e in self.checked.einsums if e.name not in views for use in e.reads]
+        uses += [e.target for e in self.checked.einsums if is_output(self.checked.tensors[e.name])]
+        words: dict[str, int] = {}
+        for use in uses if self.sizes else ():
+            if use.tensor in sources(self.checked) or is_output(self.checked.tensors[use.tensor]):
+                words[use.tensor] = max(self.distinct(use), words.get(use.tensor, 0))
+        return sum(words.values()) * self.arch.word_bits / 8
+
+    def distinct(self, use: Use) -> int:
+        """The elements that an access names at least: of an index such as `2*m + k` as many as its longest variable has."""
+        iterative = self.checked.tensors[use.tensor].iterative
+        lengths = [
+            max((self.sizes[rank_of(v)] for v in index.variables), default=1)
+            for i, index in enumerate(use.indices)
+            if i != iterative
+        ]
+        return prod(map(int, lengths))
 
     # -------------------------------------------------------------------------------------------------------- families
 
@@ -298,11 +322,31 @@ class Generated:
 
     def lengths(self, builder: Builder, parts: Parts, even: bool) -> list[int]:
         """The lengths of a block in tiles: of its number of tiles the divisors, or all that are balanced."""
-        wanted = self.fixed.numbers.get(parts.inner or "")
+        wanted = self.fixed.numbers.get(parts.sized or "")
         tiles = builder.tiles(parts.variable)
         if wanted is not None:
             return [wanted]
         return divisors(tiles) if even or parts.variable in builder.even else balanced(tiles)
+
+
+def _least_cycles(each: Sequence[Layouts]) -> float:
+    """The fewest cycles of the busiest unit in any combination of the bodies' layouts: of rows that others undercut in
+    every column none can be better, whatever is added."""
+    total = np.zeros((1, each[0].cycles.shape[1]))
+    for layouts in each:
+        rows = _undominated(layouts.cycles)
+        total = _undominated((total[:, None, :] + rows[None, :, :]).reshape(-1, total.shape[1]))
+    return float(total.max(axis=1).min())
+
+
+def _undominated(rows: Any) -> Any:
+    """The rows that no other undercuts or equals in every column."""
+    rows = rows[np.lexsort(rows.T[::-1])]
+    kept = []
+    while len(rows):
+        kept.append(rows[0])
+        rows = rows[~(rows >= rows[0]).all(axis=1)]
+    return np.array(kept)
 
 
 @dataclass(frozen=True)

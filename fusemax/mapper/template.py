@@ -52,6 +52,7 @@ class Template:
         self.sizes = solve_shapes(checked, self.shapes) if not any(_own(checked, s) for s in mapping.splits) else shapes
         self.considered = 0
         self.partial = False
+        self.unlisted = float("inf"), float("inf")
         self.least_bytes = 0.0
         self.least_j = 0.0
         self.least_s = 0.0

@@ -15,7 +15,7 @@ from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.mapper import MapResult, map_cascade
 from fusemax.mapper.concrete import concrete
-from fusemax.mapper.family import Costs
+from fusemax.mapper.family import Costs, exact
 from fusemax.mapper.fixed import fixed_of
 from fusemax.mapper.objective import OBJECTIVES
 from fusemax.mapper.search import priced
@@ -134,6 +134,9 @@ def everything(case: Case) -> Iterator[tuple[Structure, Estimate]]:
                 assert isinstance(costs, Costs), costs
                 bulk = (costs.latency_s[at], costs.energy_j[at], costs.dram_bytes[at])
                 assert bulk == pytest.approx((found.latency_s, found.energy_j, found.dram_bytes), rel=1e-12, abs=0)
+                tidied = exact(case.checked, case.arch, family, at, case.shapes, charged)[1]
+                shown = (tidied.latency_s, tidied.energy_j, tidied.dram_bytes)
+                assert shown == pytest.approx(bulk, rel=1e-12, abs=0), mapping
                 yield structure, found
 
 
