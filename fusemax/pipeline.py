@@ -210,7 +210,10 @@ def mapped(
         even=simulates,
         **wanted,
     )
-    best = tuple(replace(f, mapping=replace(f.mapping, name=name or f.mapping.name)) for f in result.best)
+    files = (
+        {"cascade": cascade or tree.cascade, "arch": arch or tree.arch} if tree else {"cascade": cascade, "arch": arch}
+    )
+    best = tuple(replace(f, mapping=replace(f.mapping, name=name or f.mapping.name, **files)) for f in result.best)
     result = replace(result, best=best)
     other = None
     if against is not None:

@@ -84,6 +84,7 @@ def map_command(
     """
     from fusemax.pipeline import mapped
     from fusemax.report.files import check_target, write_whole
+    from fusemax.syntax.mapping import seen_from
 
     for path, suffixes in ((out, (".mapping",)), (csv, (".csv",)), (plot, PICTURES)):
         if path is not None:
@@ -97,7 +98,7 @@ def map_command(
         )  # fmt: skip
     best = report.result.best
     if out is not None and best:
-        write_whole(out, lambda path: write_text(path, str(best[0].mapping)))
+        write_whole(out, lambda path: write_text(path, str(seen_from(best[0].mapping, out.parent))))
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, report.to_csv()))
     print_json(report.to_json()) if as_json else click.echo(report.text(width()))

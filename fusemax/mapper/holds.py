@@ -21,7 +21,26 @@ Held = tuple[str, str, int | None, int]
 def hold_options(builder: Builder, choice: Choice, arch: Arch) -> list[tuple[tuple[Held, ...], ...]]:
     """For each tensor that may be held its options; each option is a set of holds, perhaps none."""
     finder = _Finder(builder, choice, arch)
-    return [options for tensor in finder.tensors() if (options := tuple(dict.fromkeys(finder.options(tensor))))]
+    each = (tuple(dict.fromkeys(finder.options(tensor))) for tensor in finder.tensors())
+    between = [memory.name for memory in arch.memories[1:-1]]
+    return [tuple(dict.fromkeys(_at_levels(options, between, finder.near))) for options in each if options]
+
+
+def _at_levels(options: tuple[tuple[Held, ...], ...], between: Sequence[str], near: str) -> Iterator[tuple[Held, ...]]:
+    """The options, and for each memory between the outermost and the nearest the same there, alone and around others."""
+    yield from options
+    for level in between:
+        for option in options:
+            moved = tuple((tensor, level if at == near else at, body, depth) for tensor, at, body, depth in option)
+            yield moved
+            yield from ((*moved, *inner) for inner in options if _inside(moved, inner))
+
+
+def _inside(outer: tuple[Held, ...], inner: tuple[Held, ...]) -> bool:
+    """Whether each of some holds stands further in than one of others, of the same body or around all."""
+    return bool(outer and inner) and all(
+        any(o[2] in (None, body) and o[3] < depth for o in outer) for _, _, body, depth in inner
+    )
 
 
 class _Finder:

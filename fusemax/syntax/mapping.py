@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,6 +72,15 @@ def _with_table(mapping: Mapping, folder: Path) -> Mapping:
         for name in (mapping.cascade, mapping.arch)
     )
     return replace(mapping, table=table_of(mapping, folder), cascade=cascade, arch=arch)
+
+
+def seen_from(mapping: Mapping, folder: Path) -> Mapping:
+    """A mapping as it is to be written in a folder: files that it names, from there."""
+    cascade, arch = (
+        Path(os.path.relpath(name, folder)).as_posix() if Path(name).is_file() else name
+        for name in (mapping.cascade, mapping.arch)
+    )
+    return replace(mapping, cascade=cascade, arch=arch)
 
 
 def cascade_of(mapping: Mapping) -> Cascade:
