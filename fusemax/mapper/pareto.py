@@ -152,9 +152,10 @@ def pareto(
     collector = _Collector(space_of(checked, arch, shapes, fixed, template), axes, charged, arch, limit, progress)
     whole = collector.collect()
     if not collector.members and not collector.interrupted:
-        raise nothing_fits(
-            Search(collector.space, objective_of("latency"), charged, 1, trees=collector.trees, refused=collector.refused)
+        tried = Search(
+            collector.space, objective_of("latency"), charged, 1, trees=collector.trees, refused=collector.refused
         )
+        raise nothing_fits(tried)
     titled = [(str(i), *point) for i, point in enumerate(collector.points(), 1)]
     points = _marked(titled, axes)
     name = checked.cascade.name
