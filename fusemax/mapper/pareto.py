@@ -138,9 +138,11 @@ def pareto(
     """
     axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), arch)
     if dims:
-        made = [_sized(checked, scaled(arch, n, shapes), shapes, mapping, template, parameters, fix, keep, accounting, axes)
-                for n in dict.fromkeys(dims)]  # fmt: skip
-        titled = [(f"{n} x {n}", *point) for n, point in zip(dict.fromkeys(dims), made, strict=True)]
+        machines = {n: scaled(arch, n, shapes) for n in dims}
+        titled = [
+            (f"{n} x {n}", *_sized(checked, machine, shapes, mapping, template, parameters, fix, keep, accounting, axes))
+            for n, machine in machines.items()
+        ]
         return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
     if mapping is not None:
         raise FusemaxError(
