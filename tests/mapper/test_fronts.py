@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from math import ceil, log2
 from pathlib import Path
 
@@ -70,11 +71,9 @@ CASES = {
 }
 
 
-def front_of(case: Case, of: Sequence[str], **options: object) -> Front:
+def front_of(case: Case, of: Sequence[str]) -> Front:
     """The front of a small space."""
-    return pareto(
-        case.checked, case.arch, case.shapes, of=of, fix=case.fix, keep=case.keep, accounting=case.accounting, **options
-    )  # type: ignore[arg-type]
+    return pareto(case.checked, case.arch, case.shapes, of=of, fix=case.fix, keep=case.keep, accounting=case.accounting)
 
 
 def significant(value: float) -> float:
@@ -196,7 +195,7 @@ def test_published_seconds() -> None:
     assert [point.title for point in points] == [f"{n} x {n}" for n in SIZES]
     assert points[0].latency_s == pytest.approx(30266.7, abs=0.05)
     assert points[-1].latency_s == pytest.approx(29.583, abs=5e-4)
-    for smaller, larger in zip(points, points[1:], strict=False):
+    for smaller, larger in pairwise(points):
         assert smaller.latency_s / larger.latency_s == pytest.approx(4, rel=0.01)
     assert all(point.best for point in points)
 
