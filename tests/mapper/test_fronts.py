@@ -19,6 +19,7 @@ from fusemax.ir.arch import Arch
 from fusemax.mapper import map_cascade
 from fusemax.mapper.objective import DIGITS
 from fusemax.mapper.pareto import Front, Point, pareto, undominated
+from fusemax.mapper.scaling import scaled
 from tests.mapper.test_optimal import SMALL, Case, everything
 from tests.model.test_published import at
 from tests.sim.machines import small
@@ -224,6 +225,17 @@ def test_published_areas(model: str) -> None:
         assert point.area_m2 == pytest.approx((n * n * each2d + n * each1d + buffer) * 1e-12, rel=1e-6)
         least = n * max(1, tiles * n // 2**18) * head * 16
         assert point.buffer_bytes == least * (2 if n == 512 else 1)  # there DRAM would take longer than the 1D array
+
+
+@pytest.mark.parametrize("model", ["bert", "xlm"])
+def test_published_registers(model: str) -> None:
+    """Two tiles wait in the registers of the 2D array; all axes have as many elements."""
+    for n in SIZES:
+        shapes = at(model, LONG)
+        arch = scaled(load_arch("fusemax-cloud"), n, shapes)
+        entries = {unit.name: unit.registers and unit.registers.entries for unit in arch.units}
+        assert entries["array2d"] == 4 * max(1, n // shapes["E"])
+        assert [length for unit in arch.units for _, length in unit.axes] == [n, n, n]
 
 
 def test_dominated_machines() -> None:
