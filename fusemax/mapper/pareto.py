@@ -140,7 +140,10 @@ def pareto(
     if dims:
         machines = {n: scaled(arch, n, shapes) for n in dims}
         titled = [
-            (f"{n} x {n}", *_sized(checked, machine, shapes, mapping, template, parameters, fix, keep, accounting, axes))
+            (
+                f"{n} x {n}",
+                *_sized(checked, machine, shapes, mapping, template, parameters, fix, keep, accounting, axes),
+            )
             for n, machine in machines.items()
         ]
         return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)

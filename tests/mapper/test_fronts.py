@@ -335,6 +335,7 @@ COLUMNS = "hint: its columns are 'dims', 'buffer_bytes' and 'buffer_um2', and re
         ("2e5,4", "2e5,", f"line 3 of 't.csv' {NUMBERS}"),
         ("4,1e4", "4,inf", f"line 3 of 't.csv' {NUMBERS}"),
         ("array2d_um2", "array2d", f"line 2 of 't.csv' {NUMBERS}"),
+        ("array2d", "array3d", "'t.csv' has registers of 'array3d', which is no unit\nhint: did you mean 'array2d'?"),
         (",1e4", "", f"line 3 of 't.csv' {CELLS}"),
         (",16814.3", ",16814.3,1", f"line 2 of 't.csv' {CELLS}"),
     ],
