@@ -22,7 +22,7 @@ from fusemax.cli.options import (
     json_option,
     shape_options,
 )
-from fusemax.cli.output import INTERRUPTED, print_json, print_wrote, width, write_text
+from fusemax.cli.output import INTERRUPTED, SUCCESS, print_json, print_wrote, width, write_text
 
 PATIENCE_S = 1.0
 """A search that takes longer shows how far it is."""
@@ -138,10 +138,11 @@ def pareto_command(
     cascade: str | None, arch: str | None, mapping: str | None, template: str | None, shapes: dict[str, int],
     model: str | None, length: int | None, of: list[str], dims: list[int], fix: tuple[str, ...], keep: tuple[str, ...],
     limit: int | None, accounting: str, as_json: bool, csv: Path | None, plot: Path | None,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Fronts: of the mappings of a cascade on a machine, or, with --dims, of machines of several sizes.
 
-    Of the points that are shown none is better than another in everything, unless it is marked as dominated.
+    Of the points that are shown none is better than another in everything, unless it is marked as dominated. Ctrl-C ends
+    a search with the front so far.
     """
     from fusemax.mapper.pareto import MOST_EXPLORED
     from fusemax.pipeline import traded
@@ -157,19 +158,21 @@ def pareto_command(
         )  # fmt: skip
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, front.to_csv()))
-    if plot is not None:
+    drawn = plot if front.points else None
+    if drawn is not None:
         from fusemax.report.fronts import draw_front
 
-        write_whole(plot, lambda path: draw_front(front, path))
+        write_whole(drawn, lambda path: draw_front(front, path))
     if as_json:
         print_json(front.to_json())
     else:
         from fusemax.mapper.text import front_text
 
         click.echo(front_text(front, width()))
-    for written in (csv, plot):
+    for written in (csv, drawn):
         if written is not None:
             print_wrote(written)
+    return INTERRUPTED if front.interrupted else SUCCESS
 
 
 class Progress:

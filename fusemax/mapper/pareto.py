@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +19,13 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper import map_cascade, space_of
 from fusemax.mapper.family import Costs, Family, exact
 from fusemax.mapper.fixed import fixed_of
-from fusemax.mapper.objective import rounded
+from fusemax.mapper.objective import OBJECTIVES, objective_of, rounded
+from fusemax.mapper.result import nothing_fits
 from fusemax.mapper.scaling import scaled
-from fusemax.mapper.search import Space, priced
+from fusemax.mapper.search import Search, Space, Structure, exhaustive, priced
 from fusemax.model import evaluate
 from fusemax.model.compare import accounting_of
-from fusemax.model.energy import area_m2
+from fusemax.model.energy import Accounting, area_m2
 from fusemax.model.estimate import Estimate, data_frame
 from fusemax.model.text import one
 
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
     import pandas
 
 AXES = ("latency", "energy", "area", "buffer")
-MOST_EXPLORED = 1500
-"""Trees that are costed for a front."""
+MOST_EXPLORED = 3000
+"""Trees that are costed for a front: half of them all over the space, a quarter in search of the best of an axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Front:
-    """Points by two or three axes; `best` of them are not dominated. `costed` candidates were looked at."""
+    """Points by two or three axes; `best` of them are not dominated. `costed` candidates were looked at; it is `whole` if
+    these were all, and has what was found until then if the user has `interrupted` it."""
 
     cascade: str
     arch: str
@@ -71,12 +75,14 @@ class Front:
     points: tuple[Point, ...]
     costed: int
     whole: bool
+    interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The front as JSON data (docs/json.md)."""
         return {
             "cascade": self.cascade, "arch": self.arch, "axes": list(self.axes), "shapes": self.shapes,
             "points": [point.to_json() for point in self.points], "costed": self.costed, "whole": self.whole,
+            "interrupted": self.interrupted,
         }  # fmt: skip
 
     def to_csv(self) -> str:
@@ -119,7 +125,8 @@ def pareto(
     With `dims` there is a point for each size of the machine (all axes of so many elements; buffer, registers and areas
     as the architecture's table of sizes has them), with `mapping`, or with the quickest that is found. Without `dims`
     the points are mappings of the space of `map_cascade`, of which at most `limit` trees are costed, and
-    `buffer` is what they use of it. Raises `FusemaxError` for axes without data. Source: FuseMax (Nayak et al., MICRO
+    `buffer` is what they use of it; Ctrl-C ends with those found so far. Raises `FusemaxError` for axes without data, and
+    if nothing fits. Source: FuseMax (Nayak et al., MICRO
     2024), section VI, Figure 12, for latency against area.
 
     >>> from fusemax import check, load_arch, load_cascade, load_mapping
@@ -131,15 +138,33 @@ def pareto(
     """
     axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), arch)
     if dims:
-        made = [_sized(checked, scaled(arch, n, shapes), shapes, mapping, template, parameters, fix, keep, accounting, axes)
-                for n in dict.fromkeys(dims)]  # fmt: skip
-        titled = [(f"{n} x {n}", *point) for n, point in zip(dict.fromkeys(dims), made, strict=True)]
+        machines = {n: scaled(arch, n, shapes) for n in dims}
+        titled = [
+            (
+                f"{n} x {n}",
+                *_sized(checked, machine, shapes, mapping, template, parameters, fix, keep, accounting, axes),
+            )
+            for n, machine in machines.items()
+        ]
         return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
+    if mapping is not None:
+        raise FusemaxError(
+            f"'{mapping.name}' is one mapping, and one machine gives one point",
+            f"add --dims for machines of other sizes, or search what it leaves open: --template {mapping.name}",
+        )
     fixed = fixed_of(fix, keep, checked, arch, template)
-    collector = _Collector(space_of(checked, arch, shapes, fixed, template), axes, accounting, arch)
-    whole = collector.explore(limit, progress)
+    charged = accounting_of(accounting)
+    collector = _Collector(space_of(checked, arch, shapes, fixed, template), axes, charged, arch, limit, progress)
+    whole = collector.collect()
+    if not collector.members and not collector.interrupted:
+        tried = Search(
+            collector.space, objective_of("latency"), charged, 1, trees=collector.trees, refused=collector.refused
+        )
+        raise nothing_fits(tried)
     titled = [(str(i), *point) for i, point in enumerate(collector.points(), 1)]
-    return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), collector.costed, whole)
+    points = _marked(titled, axes)
+    name = checked.cascade.name
+    return Front(name, arch.name, axes, dict(shapes), points, collector.costed, whole, collector.interrupted)
 
 
 def _axes(wanted: Sequence[str], sized: bool, arch: Arch) -> tuple[str, ...]:
@@ -215,27 +240,77 @@ class _Collector:
 
     space: Space
     axes: tuple[str, ...]
-    accounting: str
+    accounting: Accounting
     arch: Arch
+    limit: int
+    progress: Callable[[int, float], None] | None = None
     values: Any = None
     members: list[tuple[Family, int, float | None]] = field(default_factory=list)
+    trees: int = 0
     costed: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    interrupted: bool = False
 
-    def explore(self, limit: int, progress: Callable[[int, float], None] | None) -> bool:
-        """Cost trees, the most promising first; whether these were all."""
-        charged = accounting_of(self.accounting)
-        trees = 0
-        for structure in self.space.structures(False):
-            for family in self.space.families(structure):
-                if trees >= limit:
-                    return False
-                trees += 1
-                costs = priced(self.space, family, charged)
-                if isinstance(costs, Costs):
-                    self.take(family, costs)
-                    if progress is not None and len(self.members):
-                        progress(trees, float(self.values[:, 0].min()))
-        return not self.space.partial
+    def collect(self) -> bool:
+        """Cost trees all over the space, the best by each axis, and more trees; whether these were all."""
+        trees = self.promising()
+        try:
+            self.explore(trees, self.limit // 2)
+            for axis in self.axes if self.trees == self.limit // 2 else ():
+                if axis in OBJECTIVES:
+                    self.seek(axis)
+            self.explore(trees, self.limit)
+            return next(trees, None) is None and not self.space.partial
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return False
+
+    def promising(self) -> Iterator[Family]:
+        """The trees of all structures, which alternate by time and by energy.
+
+        Structures with the same bounds are much alike: a first one of each comes before the others.
+        """
+        seen: dict[tuple[float, float], list[Structure]] = defaultdict(list)
+        others: list[Structure] = []
+        orders = (self.space.structures(by_energy) for by_energy in (False, True))
+        for structure in (each for pair in zip_longest(*orders) for each in pair if each is not None):
+            alike = seen[structure.least_s, structure.least_j]
+            if structure in alike:
+                continue
+            alike.append(structure)
+            if len(alike) == 1:
+                yield from self.space.families(structure)
+            else:
+                others.append(structure)
+        for structure in others:
+            yield from self.space.families(structure)
+
+    def explore(self, trees: Iterator[Family], limit: int) -> None:
+        """Cost trees up to a limit."""
+        for family in islice(trees, max(0, limit - self.trees)):
+            self.trees += 1
+            self.price(family)
+
+    def seek(self, axis: str) -> None:
+        """Take in the best that a search by an axis finds."""
+        search = Search(self.space, objective_of(axis), self.accounting, top=5, limit=self.limit // 4)
+        exhaustive(search)
+        self.trees += search.trees
+        self.costed += search.costed
+        for entry in search.best:
+            self.price(entry.family)
+        if search.interrupted:
+            raise KeyboardInterrupt
+
+    def price(self, family: Family) -> None:
+        """Cost a tree and take its candidates in."""
+        costs = priced(self.space, family, self.accounting)
+        if isinstance(costs, str):
+            self.refused[costs] += 1
+            return
+        self.take(family, costs)
+        if self.progress is not None and self.members:
+            self.progress(self.trees, float(self.values[:, 0].min()))
 
     def take(self, family: Family, costs: Costs) -> None:
         """Take in the candidates of a tree."""
@@ -254,11 +329,10 @@ class _Collector:
     def points(self) -> Iterator[tuple[Estimate, float | None, float, MappingFile]]:
         """The candidates that are left, by their first axis."""
         order: Any = np.lexsort(self.values.T[::-1]) if self.members else []
-        charged = accounting_of(self.accounting)
         for at in order:
             family, number, share = self.members[int(at)]
             mapping, found = exact(
-                self.space.checked, self.space.arch, family, number, self.space.shapes, charged, share
+                self.space.checked, self.space.arch, family, number, self.space.shapes, self.accounting, share
             )
             buffer = float(self.values[at][self.axes.index("buffer")]) if "buffer" in self.axes else float(
                 self.arch.memories[-1].size_bytes or 0)  # fmt: skip

@@ -79,7 +79,7 @@ def front_table(front: Front) -> Table:
         (
             point.title,
             readable_seconds(point.latency_s),
-            f"{point.energy_j:.4g} J",
+            f"{point.energy_j:.6g} J",
             readable_bytes(point.buffer_bytes),
             *([] if not areas else [f"{(point.area_m2 or 0) * 1e6:.4g} mm^2"]),
             "" if point.best else "dominated",
@@ -87,10 +87,11 @@ def front_table(front: Front) -> Table:
         for point in front.points
     )
     headers = ("", "latency", "energy", "buffer", *(["area"] if areas else []), "")
-    told = "" if front.whole else "; the search was cut off, so there may be better ones"
+    told = "" if front.whole or front.interrupted else "; the search was cut off, so there may be better ones"
     below = (
         f"sizes {', '.join(f'{rank}={size}' for rank, size in front.shapes.items())}",
         f"{count_of(front.costed)} candidates costed{told}",
+        *(["interrupted: this is the front so far"] if front.interrupted else []),
     )
     title = f"{front.cascade} on {front.arch}, by {' and '.join(front.axes)}"
     return Table(title, headers, rows, right=(1, 2, 3, 4) if areas else (1, 2, 3), below=below)

@@ -1,11 +1,13 @@
-"""A front as a picture: a point for each mapping or machine, and a line through those that none dominates."""
+"""A front as a picture: a point for each mapping or machine, and a line through those that none dominates in a panel."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusemax.mapper.pareto import Front
+import numpy as np
+
+from fusemax.mapper.pareto import Front, undominated
 from fusemax.report.plots import COLORS, figure_type, save
 
 if TYPE_CHECKING:
@@ -16,10 +18,12 @@ AXES = {"latency": ("latency (s)", 1.0), "energy": ("energy (J)", 1.0), "area": 
 """How each axis is called, and by what its values are multiplied."""
 MOST_TITLED = 12
 """Points have their titles beside them if there are no more than these."""
+WIDE = 10.0
+"""An axis whose values differ by more than this factor is logarithmic."""
 
 
 def draw_front(front: Front, path: Path) -> None:
-    """Draw a front of two axes, or three as two panels over the same latency. Raises `FusemaxError` without matplotlib."""
+    """Draw a front of two axes, or three as two panels that share the first. Raises `FusemaxError` without matplotlib."""
     others = front.axes[1:]
     figure = figure_type()(figsize=(5.4 * len(others) + 0.4, 4.2), layout="constrained")
     panels = figure.subplots(1, len(others), squeeze=False)[0]
@@ -30,22 +34,24 @@ def draw_front(front: Front, path: Path) -> None:
 
 
 def _draw(axes: Axes, front: Front, across: str, up: str) -> None:
-    """One panel: logarithmic, for machines and mappings differ by factors."""
+    """One panel. Of three axes it shows two: points that are only good by the third are off its line."""
     (label_x, times_x), (label_y, times_y) = AXES[across], AXES[up]
-    xs = [point.value(across) * times_x for point in front.points]
-    ys = [point.value(up) * times_y for point in front.points]
-    best = sorted((x, y) for x, y, point in zip(xs, ys, front.points, strict=True) if point.best)
-    rest = [(x, y) for x, y, point in zip(xs, ys, front.points, strict=True) if not point.best]
-    axes.plot([x for x, _ in best], [y for _, y in best], marker="o", color=COLORS[4], label="not dominated")
-    if rest:
-        axes.plot([x for x, _ in rest], [y for _, y in rest], "o", color=COLORS[0], label="dominated")
+    xs = np.array([point.value(across) * times_x for point in front.points])
+    ys = np.array([point.value(up) * times_y for point in front.points])
+    best = np.array([point.best for point in front.points])
+    line = np.flatnonzero(undominated(np.column_stack([xs, ys])))
+    line = line[np.argsort(xs[line])]
+    axes.plot(xs[line], ys[line], color=COLORS[4])
+    axes.plot(xs[best], ys[best], "o", color=COLORS[4], label="not dominated")
+    if not best.all():
+        axes.plot(xs[~best], ys[~best], "o", color=COLORS[0], label="dominated")
         axes.legend(frameon=False, fontsize=8)
     if len(front.points) <= MOST_TITLED:
         for x, y, point in zip(xs, ys, front.points, strict=True):
             axes.annotate(point.title, (x, y), (5, 5), textcoords="offset points", fontsize=8)
-    wide = max(max(xs) / min(xs), max(ys) / min(ys)) > 10
-    if wide:
+    if 0 < xs.min() < xs.max() / WIDE:
         axes.set_xscale("log")
+    if 0 < ys.min() < ys.max() / WIDE:
         axes.set_yscale("log")
     axes.margins(0.2)
     axes.set_xlabel(label_x)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from fusemax.errors import FusemaxError, Source, did_you_mean, in_order
-from fusemax.ir.arch import DONE_AS, Arch, Memory, Operation, Registers, Unit
+from fusemax.errors import FusemaxError, Source, did_you_mean, in_order, listed
+from fusemax.ir.arch import DONE_AS, Arch, Memory, Operation, Registers, Scale, Unit
 from fusemax.ir.operators import OPERATORS, REDUCERS
 from fusemax.syntax.files import find, read_text
 from fusemax.syntax.scales import read_scales
@@ -57,19 +57,31 @@ class _Reader(SchemaReader):
         keys = self.keys(
             node, "an architecture", ("name", "source", "clock", "word", "memories", "units"), ("scaling",)
         )
+        units = tuple(self.unit(name, inner) for name, inner in self.entries(keys.get("units"), "unit"))
         arch = Arch(
             self.value(keys, "name", text_value, ""),
             self.value(keys, "source", text_value, ""),
             self.value(keys, "clock", lambda text, what: quantity(text, "Hz", what), 1.0),
             self.value(keys, "word", _bits, 1),
             tuple(self.memory(name, inner) for name, inner in self.entries(keys.get("memories"), "memory")),
-            tuple(self.unit(name, inner) for name, inner in self.entries(keys.get("units"), "unit")),
-            self.value(keys, "scaling", lambda file, _: read_scales((self.folder or Path()) / file), ()),
+            units,
+            self.value(keys, "scaling", lambda file, _: self.scales(file, [unit.name for unit in units]), ()),
         )
         outermost = next(iter(self.entries(keys.get("memories"), "memory")), None)
         if outermost and isinstance(outermost[1], Mapping_) and outermost[1].get("bandwidth") is None:
             self.refuse("the outermost memory has no bandwidth", outermost[1].span, "write `bandwidth: 400 GiB/s`")
         return arch
+
+    def scales(self, file: str, units: list[str]) -> tuple[Scale, ...]:
+        """The table of other sizes, whose registers are of units that there are."""
+        found = read_scales((self.folder or Path()) / file)
+        for name, _, _ in found[0].registers:
+            if name not in units:
+                raise FusemaxError(
+                    f"'{file}' has registers of '{name}', which is no unit",
+                    did_you_mean(name, units) or f"the units are {listed(units)}",
+                )
+        return found
 
     def memory(self, name: str, node: Node) -> Memory:
         """One entry of `memories`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,26 +18,33 @@ UM2 = 1e-12
 
 
 def read_scales(path: Path) -> tuple[Scale, ...]:
-    """Read a table. Raises `FusemaxError` if it is missing, lacks a column, or holds no numbers.
+    """Read a table. Raises `FusemaxError` if it is missing, lacks a column or a cell, or holds no numbers.
 
     >>> from fusemax import resources
     >>> [scale.size_bytes for scale in read_scales(resources.directory("arch") / "fusemax-scaling.csv")][:2]
     [16384, 32768]
     """
-    rows = list(csv.DictReader(read_text(path).splitlines()))
-    missing = [column for column in COLUMNS if not rows or column not in rows[0]]
+    table = csv.DictReader(read_text(path).splitlines())
+    missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
     if missing:
         raise FusemaxError(
             f"'{path.name}' has no column {listed(missing)}", f"its columns are {listed(COLUMNS)}, and registers"
         )
     found = []
-    for line, row in enumerate(rows, 2):
+    for row in table:
+        line = table.line_num
+        if None in row or None in row.values():
+            raise FusemaxError(
+                f"line {line} of '{path.name}' has more or fewer cells than the first", "write one for each column"
+            )
         try:
             found.append(_scale(row))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, KeyError):
             raise FusemaxError(
                 f"line {line} of '{path.name}' does not hold positive numbers", "write numbers there"
             ) from None
+    if not found:
+        raise FusemaxError(f"'{path.name}' has no rows", "give it one for each size")
     return tuple(found)
 
 
@@ -44,10 +52,8 @@ def _scale(row: Mapping[str, str]) -> Scale:
     """One row. Raises `ValueError` for what is no positive number."""
     ranks = tuple((name, _positive(cell)) for name, cell in row.items() if name and name.isupper())
     units = [name.removesuffix("_entries") for name in row if name.endswith("_entries")]
-    registers = tuple((unit, _positive(row[f"{unit}_entries"]), float(row[f"{unit}_um2"]) * UM2) for unit in units)
-    return Scale(
-        _positive(row["dims"]), ranks, _positive(row["buffer_bytes"]), float(row["buffer_um2"]) * UM2, registers
-    )
+    registers = tuple((unit, _positive(row[f"{unit}_entries"]), _area(row[f"{unit}_um2"])) for unit in units)
+    return Scale(_positive(row["dims"]), ranks, _positive(row["buffer_bytes"]), _area(row["buffer_um2"]), registers)
 
 
 def _positive(text: str) -> int:
@@ -55,3 +61,10 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _area(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ValueError(text)
+    return number * UM2
