@@ -27,7 +27,7 @@ from fusemax.mapper.family import Family, divisors
 from fusemax.mapper.fixed import Fixed
 from fusemax.mapper.holds import hold_options
 from fusemax.mapper.layout import Chooser, Layout, Layouts
-from fusemax.mapper.nest import Nest, nests
+from fusemax.mapper.nest import Nest, nests, placed, shares
 from fusemax.mapper.objective import rounded
 from fusemax.model.plan import is_output, sources
 from fusemax.model.uneven import balanced
@@ -83,7 +83,6 @@ class Generated:
 
     def _check_operators(self) -> None:
         """Refuse a cascade with an operator that no unit has."""
-        from fusemax.mapper.nest import placed
         from fusemax.model.cycles import slots_of
 
         problems = []
@@ -139,6 +138,9 @@ class Generated:
                     wrong = error
                     continue
                 solved = True
+                chunked = [v for v in nest.looped if not shares(placed(self.checked), v)]
+                if any(sizes[rank_of(v)] == 1 for v in chunked):
+                    continue  # the same as without a loop over it
                 joined = self.joined(nest, sizes)
                 if joined is not None:
                     found.append((nest, own, sizes, joined))
@@ -270,10 +272,10 @@ class Generated:
         """The orders of blocks outside, and of loops inside."""
         return list(product(permutations(nest.blocked), permutations((*nest.looped, *nest.blocked))))
 
-    def tree(self, builder: Builder, bare: Choice, holds: tuple[Any, ...]) -> Family:
+    def tree(self, builder: Builder, bare: Choice, holds: tuple[Any, ...], grid: Mapping[str, Any]) -> Family:
         """One tree with all of its tile sizes."""
         choice = replace(bare, holds=tuple(hold for each in holds for hold in each))
-        return Family(builder.mapping(choice), {}, self.grid(builder))
+        return Family(builder.mapping(choice), {}, grid)
 
     # ----------------------------------------------------------------------------------------------------- random walks
 

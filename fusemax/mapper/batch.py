@@ -1,0 +1,178 @@
+"""All the ways to hold tensors in one tree of loops, costed together.
+
+Where a tensor is held changes what it moves, what that takes in energy and at the edges of the array that makes it, and
+the room that it needs; each of these adds up over tensors. So each way to hold one tensor is costed once, and sums of
+those stand for all combinations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fusemax.errors import FusemaxError
+from fusemax.mapper.family import Costs, Family, has_short_tiles
+from fusemax.mapper.objective import Objective
+from fusemax.model.bind import Bound, bind_roomy
+from fusemax.model.energy import Accounting
+from fusemax.model.estimate import estimate
+
+if TYPE_CHECKING:
+    from fusemax.mapper.build import Builder, Choice
+    from fusemax.mapper.space import Generated
+
+AT_ONCE = 1 << 21
+"""Candidates whose sums are made at once."""
+MOST = 1 << 18
+"""Combinations of one tree of loops that are looked at."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A tree of loops, and for each tensor the ways to hold it."""
+
+    space: Generated
+    builder: Builder
+    bare: Choice
+    options: tuple[tuple[Any, ...], ...]
+    grid: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """How many combinations there are."""
+        return prod(map(len, self.options))
+
+    @property
+    def points(self) -> int:
+        """The tile sizes of each."""
+        return max((len(values) for values in self.grid.values()), default=1)
+
+    def family(self, picks: Sequence[int]) -> Family:
+        """One combination as a family: of each tensor the way with a number."""
+        holds = tuple(options[pick] for options, pick in zip(self.options, picks, strict=True))
+        return self.space.tree(self.builder, self.bare, holds, self.grid)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What adds up: cycles by unit, bytes of the outermost memory, joules, and bytes that are held, by memory and body."""
+
+    sums: Any
+    uneven: Any
+    units: int
+    memories: tuple[float, ...]
+    latency_s: Any
+
+    def costs(self, sums: Any, clock_hz: float, bandwidth: float, roomy: bool = False) -> Costs:
+        """What candidates cost whose parts add up to `sums`, the parts in the last axis; infinite for what does not fit,
+        unless `roomy`."""
+        cycles, (dram, joules) = sums[..., : self.units].max(axis=-1), np.moveaxis(sums[..., self.units : self.units + 2], -1, 0)
+        used = sums[..., self.units + 2 :].reshape(*cycles.shape, len(self.memories), -1).max(axis=-1)
+        fits = roomy | (used <= np.array(self.memories) * (1 + 1e-12)).all(axis=-1)
+        latency = np.maximum(cycles / clock_hz, dram / bandwidth)
+        nothing = np.where(fits, 0.0, np.inf)
+        return Costs(latency + nothing, joules + nothing, dram + nothing, used[..., -1], np.broadcast_to(self.uneven, fits.shape))
+
+
+@dataclass(frozen=True)
+class Best:
+    """The families of the best combinations, the best first; how many there are, how many candidates fit, how many
+    combinations cannot be, and whether all were looked at."""
+
+    families: list[Family]
+    combinations: int
+    fitting: int
+    refused: int
+    whole: bool
+
+
+def best_of(batch: Batch, objective: Objective, accounting: Accounting, top: int) -> Best | None:
+    """The best combinations; None if the costs of this tree do not add up, for its units do not overlap.
+
+    Raises `FusemaxError` if the tree is none that the cascade or the machine allows.
+    """
+    arch = batch.space.arch
+    base, moves, refused = _each(batch, accounting)
+    bandwidth = arch.outermost.bandwidth_bytes_s or float("inf")
+    if not np.allclose(base.costs(base.sums, arch.clock_hz, bandwidth, True).latency_s, base.latency_s, rtol=1e-9, atol=0):
+        return None
+    allowed = [[pick for pick, part in enumerate(each) if part is not None] for each in moves]
+    combinations = list(islice(product(*allowed), MOST))
+    chunk = max(1, AT_ONCE // batch.points)
+    found: list[tuple[tuple[float, ...], tuple[int, ...]]] = []
+    fitting = 0
+    for begin in range(0, len(combinations), chunk):
+        picks = combinations[begin : begin + chunk]
+        sums = np.broadcast_to(base.sums, (len(picks), *base.sums.shape)).copy()
+        for number, each in enumerate(moves):
+            if len(each) > 1:
+                sums += np.stack([each[pick[number]] for pick in picks])
+        costs = base.costs(sums, arch.clock_hz, bandwidth)
+        fitting += int(np.count_nonzero(costs.feasible))
+        found = sorted([*found, *_least(objective.keys(costs), picks, top)])[:top]
+    whole = len(combinations) == prod(map(len, allowed))
+    return Best([batch.family(picks) for _, picks in found], len(combinations), fitting, refused, whole)
+
+
+def _least(keys: Sequence[Any], picks: Sequence[tuple[int, ...]], top: int) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
+    """The best candidate of each of the best combinations, with its keys."""
+    first = keys[0].min(axis=1)
+    likely = np.flatnonzero(first <= np.sort(first)[min(top, len(first)) - 1])
+    found = []
+    for at in likely[np.isfinite(first[likely])]:
+        row = np.stack([key[at] for key in keys])
+        best = int(np.lexsort(row[::-1])[0])
+        found.append((tuple(map(float, row[:, best])), picks[at]))
+    return sorted(found)[:top]
+
+
+def _each(batch: Batch, accounting: Accounting) -> tuple[Parts, list[list[Any]], int]:
+    """The parts with the first way to hold each tensor, and by tensor and way what each other way adds; None for what
+    cannot be."""
+    first = [0] * len(batch.options)
+    base = _parts(batch, first, accounting)
+    moves: list[list[Any]] = []
+    refused = 0
+    for number, options in enumerate(batch.options):
+        each: list[Any] = [np.zeros_like(base.sums)]
+        for pick in range(1, len(options)):
+            picks = [*first[:number], pick, *first[number + 1 :]]
+            try:
+                each.append(_parts(batch, picks, accounting).sums - base.sums)
+            except FusemaxError:
+                each.append(None)
+                refused += batch.size // len(options)
+        moves.append(each)
+    return base, moves, refused
+
+
+def _parts(batch: Batch, picks: Sequence[int], accounting: Accounting) -> Parts:
+    """The parts of one combination, at all tile sizes: an array of points by parts."""
+    space, family = batch.space, batch.family(picks)
+    grid = {name: values[0].item() if len(values) == 1 else values for name, values in family.grid.items()}
+    bound = bind_roomy(space.checked, space.arch, family.mapping, space.shapes, grid)
+    found = estimate(bound, accounting)
+    cycles = {unit.name: 0.0 for unit in space.arch.units}
+    for einsum in found.einsums:
+        cycles[einsum.unit] = cycles[einsum.unit] + np.maximum(einsum.slot_cycles, einsum.edge_cycles)
+    sized = [memory for memory in space.arch.memories if memory.size_bytes is not None]
+    held = [each for memory in sized for each in _room(bound, memory.name)]
+    columns = [*cycles.values(), found.dram_bytes, found.energy_j, *held]
+    sums = np.stack([np.broadcast_to(np.asarray(column, np.float64), (batch.points,)) for column in columns], axis=-1)
+    uneven = np.broadcast_to(np.asarray(has_short_tiles(bound), np.float64), (batch.points,))
+    room = tuple(float(memory.size_bytes or 0) for memory in sized)
+    return Parts(sums, uneven, len(cycles), room, found.latency_s)
+
+
+def _room(bound: Bound, memory: str) -> list[Any]:
+    """The bytes that are held in a memory around each placement."""
+    word = bound.arch.word_bits / 8
+    return [
+        sum((bound.mover.room(hold) * word for hold in placement.holds if hold.level == memory), 0.0)
+        for placement in bound.plan.placements
+    ]
