@@ -171,9 +171,9 @@ def _sized(
             buffer,
             mapping,
         )
-    best = map_cascade(checked, arch, shapes, template=template, fix=fix, keep=keep, top=1, accounting=accounting).best[
-        0
-    ]
+    best = map_cascade(
+        checked, arch, shapes, template=template, fix=fix, keep=keep, top=1, accounting=accounting
+    ).winner()
     return best.estimate, area, buffer, best.mapping
 
 

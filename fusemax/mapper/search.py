@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +27,8 @@ TIES = 150
 """Trees that are costed after the bound is reached, for the one of them that is best otherwise."""
 MOST_TREES = 2500
 """Trees that an exhaustive search costs; beyond, it stops without a proof."""
+AHEAD = 16
+"""Trees that wait for each process, or that it has costed and that wait for their turn."""
 STEPS = 2000
 """Steps of an annealing."""
 START, END = 0.3, 0.003
@@ -102,6 +105,7 @@ class Search:
     fitting: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     least: float = math.inf
+    partial: bool = False
     proven: bool = False
     interrupted: bool = False
 
@@ -116,6 +120,10 @@ class Search:
         rest = self.objective.floor(structure.least_s, least_j, space.least_bytes)
         self.least = min(self.least, rest)
         return rest
+
+    def hopeless(self, structure: Structure) -> bool:
+        """Whether no tree of a structure can be as good as the best so far."""
+        return self.floor(structure) > self.value() * (1 + SAME)
 
     def value(self) -> float:
         """The best value so far."""
@@ -152,61 +160,83 @@ def priced(space: Space, family: Family, accounting: Accounting) -> Costs | str:
 
 def exhaustive(search: Search) -> None:
     """Cost the most promising structures first, until no structure that is left can be better: then it is proven."""
-    ties = 0
+    rest, ties, tied = 0.0, 0, False
     try:
-        for structure, priced_ in _priced(search):
-            rest = search.rest(structure)
-            if rest > search.value() * (1 + SAME):
-                search.proven = True
-                return
-            if search.value() <= rest * (1 + SAME):
-                search.proven = True
-                if ties >= TIES:
-                    return
-                ties += len(priced_)
-            if search.floor(structure) > search.value() * (1 + SAME):
-                continue
-            for family, costs in islice(priced_, max(0, search.limit - search.trees)):
-                search.take(family, costs)
-            if search.trees >= search.limit:
-                search.proven |= search.value() <= rest * (1 + SAME)
-                return
+        with closing(_turns(search)) as turns:
+            for structure, tree, search.partial in turns:
+                if tree is None:
+                    rest = search.rest(structure)
+                    if rest > search.value() * (1 + SAME):
+                        search.proven = True
+                        return
+                    tied = search.value() <= rest * (1 + SAME)
+                    search.proven |= tied
+                    if tied and ties >= TIES:
+                        return
+                elif not search.hopeless(structure):
+                    search.take(*tree)
+                    ties += tied
+                    if search.trees >= search.limit:
+                        search.proven |= search.value() <= rest * (1 + SAME)
+                        return
+        search.partial |= search.space.partial
         search.proven = True
     except KeyboardInterrupt:
         search.interrupted = True
 
 
-def _priced(search: Search) -> Iterator[tuple[Any, list[tuple[Family, Costs | str]]]]:
-    """Structures in order, each with its trees and what they cost; by several processes if there are more jobs."""
-    structures = search.space.structures(search.objective.name == "energy")
+Turn = tuple[Any, tuple[Family, Costs | str] | None, bool]
+"""A structure, None as its turn begins and then each of its trees with what it costs, and whether the space was listed
+in part only so far."""
+
+
+def _turns(search: Search) -> Generator[Turn, None, None]:
+    """Structures in order, each with its trees; with several jobs, other processes cost trees that are still to come."""
     if search.jobs <= 1:
-        for structure in structures:
-            yield structure, _all_of(search.space, structure, search)
+        for structure, family, partial in _listed(search):
+            tree = None if family is None else (family, priced(search.space, family, search.accounting))
+            yield structure, tree, partial
         return
-    with ProcessPoolExecutor(search.jobs, initializer=_begin, initargs=(search.space, search.accounting)) as pool:
-        while batch := list(islice(structures, 4 * search.jobs)):
-            yield from zip(batch, pool.map(_work, batch), strict=True)
+    pool = ProcessPoolExecutor(search.jobs, initializer=_begin, initargs=(search.space, search.accounting))
+    try:
+        waiting: deque[tuple[Any, Family | None, bool, Future[Costs | str] | None]] = deque()
+        for structure, family, partial in _listed(search):
+            waiting.append((structure, family, partial, None if family is None else pool.submit(_work, family)))
+            if len(waiting) > AHEAD * search.jobs:
+                yield _ended(*waiting.popleft())
+        while waiting:
+            yield _ended(*waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _all_of(space: Space, structure: Any, search: Search) -> list[tuple[Family, Costs | str]]:
-    if search.floor(structure) > search.value() * (1 + SAME):
-        return []
-    families = islice(space.families(structure), max(0, search.limit - search.trees))
-    return [(family, priced(space, family, search.accounting)) for family in families]
+def _listed(search: Search) -> Iterator[tuple[Any, Family | None, bool]]:
+    """Structures in order: None, then the trees of those that may be better; and whether the space is a part so far."""
+    space = search.space
+    for structure in space.structures(search.objective.name == "energy"):
+        yield structure, None, space.partial
+        if not search.hopeless(structure):
+            for family in space.families(structure):
+                yield structure, family, space.partial
+
+
+def _ended(structure: Any, family: Family | None, partial: bool, costs: Future[Costs | str] | None) -> Turn:
+    """A turn with its costs, once a process has found them."""
+    return structure, None if family is None or costs is None else (family, costs.result()), partial
 
 
 _WORKER: dict[str, Any] = {}
 
 
 def _begin(space: Space, accounting: Accounting) -> None:
-    """Give a process the space."""
+    """Give a process the space; Ctrl-C is for the process that gives it work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _WORKER.update(space=space, accounting=accounting)
 
 
-def _work(structure: Any) -> list[tuple[Family, Costs | str]]:
-    """The trees of a structure, costed in a process of its own."""
-    space = _WORKER["space"]
-    return [(family, priced(space, family, _WORKER["accounting"])) for family in space.families(structure)]
+def _work(family: Family) -> Costs | str:
+    """What a tree costs, in a process of its own."""
+    return priced(_WORKER["space"], family, _WORKER["accounting"])
 
 
 def anneal(search: Search) -> None:
@@ -220,7 +250,7 @@ def anneal(search: Search) -> None:
             temperature = START * (END / START) ** (step / STEPS)
             other = search.space.neighbour(state, source)
             value = _settle(search, other)
-            rise = math.inf if math.isinf(value) else 0.0 if math.isinf(now) else value / now - 1
+            rise = 0.0 if math.isinf(now) else math.inf if math.isinf(value) else value / now - 1
             if rise <= 0 or source.random() < math.exp(-min(rise / temperature, 700.0)):
                 state, now = other, value
     except KeyboardInterrupt:
