@@ -19,7 +19,7 @@ from fusemax.mapper.family import Costs, Family, exact
 from fusemax.mapper.fixed import fixed_of
 from fusemax.mapper.objective import rounded
 from fusemax.mapper.scaling import scaled
-from fusemax.mapper.search import Space, priced
+from fusemax.mapper.search import MOST_TREES, Space, priced
 from fusemax.model import evaluate
 from fusemax.model.compare import accounting_of
 from fusemax.model.energy import area_m2
@@ -111,15 +111,15 @@ def pareto(
     fix: Sequence[str] = (),
     keep: Sequence[str] = (),
     accounting: str = "full",
-    limit: int = MOST_EXPLORED,
+    limit: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Front:
     """The front of a cascade on an architecture, by two or three of `latency`, `energy`, `area` and `buffer`.
 
     With `dims` there is a point for each size of the machine (all axes of so many elements; buffer, registers and areas
     as the architecture's table of sizes has them), with `mapping`, or with the quickest that is found. Without `dims`
-    the points are mappings of the space of `map_cascade`, of which at most `limit` trees are costed, and
-    `buffer` is what they use of it. Raises `FusemaxError` for axes without data. Source: FuseMax (Nayak et al., MICRO
+    the points are mappings of the space of `map_cascade`, and `buffer` is what they use of it. Of each space at most
+    `limit` trees are costed. Raises `FusemaxError` for axes without data. Source: FuseMax (Nayak et al., MICRO
     2024), section VI, Figure 12, for latency against area.
 
     >>> from fusemax import check, load_arch, load_cascade, load_mapping
@@ -129,17 +129,34 @@ def pareto(
     >>> [round(point.latency_s, 3) for point in found.points]
     [30266.669, 29.583]
     """
+    _check_asked(mapping, template, bool(dims), (*fix, *keep), limit)
     axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), arch)
     if dims:
-        made = [_sized(checked, scaled(arch, n, shapes), shapes, mapping, template, parameters, fix, keep, accounting, axes)
+        made = [_sized(checked, scaled(arch, n, shapes), shapes, mapping, template, parameters, fix, keep, accounting, axes, limit)
                 for n in dict.fromkeys(dims)]  # fmt: skip
         titled = [(f"{n} x {n}", *point) for n, point in zip(dict.fromkeys(dims), made, strict=True)]
         return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
     fixed = fixed_of(fix, keep, checked, arch, template)
     collector = _Collector(space_of(checked, arch, shapes, fixed, template), axes, accounting, arch)
-    whole = collector.explore(limit, progress)
+    whole = collector.explore(limit or MOST_EXPLORED, progress)
     titled = [(str(i), *point) for i, point in enumerate(collector.points(), 1)]
     return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), collector.costed, whole)
+
+
+def _check_asked(
+    mapping: MappingFile | None, template: MappingFile | None, sized: bool, decided: Sequence[str], limit: int | None
+) -> None:
+    """Refuse what would be ignored: there is nothing to search with a mapping, and a mapping alone is one point."""
+    if mapping is None:
+        return
+    if template is not None:
+        raise FusemaxError("a mapping, and a template to find one", "leave --mapping or --template out")
+    if not sized:
+        hint = f"add --dims for machines of several sizes, or search what it leaves open: --template {mapping.name}"
+        raise FusemaxError(f"a front of mappings, and '{mapping.name}' is one of them", hint)
+    if decided or limit is not None:
+        raise FusemaxError(f"'{mapping.name}' decides all, and nothing is searched",
+                           "leave --fix, --keep and --limit out, or give a cascade and no mapping")  # fmt: skip
 
 
 def _axes(wanted: Sequence[str], sized: bool, arch: Arch) -> tuple[str, ...]:
@@ -160,6 +177,7 @@ def _axes(wanted: Sequence[str], sized: bool, arch: Arch) -> tuple[str, ...]:
 def _sized(
     checked: Checked, arch: Arch, shapes: Mapping[str, int], mapping: MappingFile | None, template: MappingFile | None,
     parameters: Mapping[str, Any] | None, fix: Sequence[str], keep: Sequence[str], accounting: str, axes: tuple[str, ...],
+    limit: int | None,
 ) -> tuple[Estimate, float | None, float, MappingFile]:  # fmt: skip
     """The estimate on a machine of one size, its area, its buffer, and the mapping."""
     area = area_m2(arch) if "area" in axes else None
@@ -171,9 +189,8 @@ def _sized(
             buffer,
             mapping,
         )
-    best = map_cascade(
-        checked, arch, shapes, template=template, fix=fix, keep=keep, top=1, accounting=accounting
-    ).winner()
+    best = map_cascade(checked, arch, shapes, template=template, fix=fix, keep=keep, top=1, accounting=accounting,
+                       limit=limit or MOST_TREES).winner()  # fmt: skip
     return best.estimate, area, buffer, best.mapping
 
 

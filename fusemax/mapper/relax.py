@@ -19,6 +19,9 @@ TRIED = 200
 def relaxed(search: Search) -> FusemaxError:
     """The least that any candidate needs of the innermost memory, or the most frequent reason for which trees are none."""
     space, memory = search.space, search.space.arch.memories[-1]
+    if space.barred and not search.trees:
+        reasons = " or because ".join(space.barred)
+        return FusemaxError(f"no mapping is left: all were left out because {reasons}", "fix and keep less")
     least = np.inf
     tried = 0
     structures = space.structures(False)

@@ -52,6 +52,8 @@ class Space(Protocol):
     shapes: dict[str, int]
     considered: int
     partial: bool
+    barred: dict[str, None]
+    """Why some structures have no trees: what a user fixed."""
 
     @property
     def least_bytes(self) -> float:
@@ -73,8 +75,8 @@ class Space(Protocol):
     def neighbour(self, state: Any, random: random.Random) -> Any:
         """A state that differs in one choice."""
 
-    def family(self, state: Any) -> Family:
-        """The tree of a state."""
+    def family(self, state: Any) -> Family | None:
+        """The tree of a state, if it has one."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,8 @@ def anneal(search: Search) -> None:
     costed at every step. Finds good mappings of spaces that are too large to be searched through, and proves nothing."""
     source = random.Random(search.seed)
     try:
+        if next(search.space.structures(False), None) is None:
+            return
         state = search.space.start(source)
         now = _settle(search, state)
         for step in range(min(STEPS, search.limit) - 1):
@@ -260,6 +264,8 @@ def anneal(search: Search) -> None:
 def _settle(search: Search, state: Any) -> float:
     """The best value of the tree of a state; infinite if it is none or nothing fits."""
     family = search.space.family(state)
+    if family is None:
+        return math.inf
     entry = search.take(family, priced(search.space, family, search.accounting))
     return math.inf if entry is None else entry.key[0]
 

@@ -26,7 +26,7 @@ from fusemax.mapper.family import Family, divisors
 from fusemax.mapper.fixed import Fixed
 from fusemax.mapper.holds import hold_options
 from fusemax.mapper.layout import Chooser, Layout, Layouts
-from fusemax.mapper.nest import Nest, nests
+from fusemax.mapper.nest import Nest, nests, placed
 from fusemax.mapper.objective import rounded
 from fusemax.model.plan import is_output, sources
 from fusemax.model.uneven import balanced
@@ -77,11 +77,12 @@ class Generated:
         self.checked, self.arch, self.shapes, self.fixed = checked, arch, dict(shapes), fixed
         self.considered = 0
         self.partial = False
+        self.barred: dict[str, None] = {}
         self._check_operators()
+        self._check_fixed()
 
     def _check_operators(self) -> None:
         """Refuse a cascade with an operator that no unit has."""
-        from fusemax.mapper.nest import placed
         from fusemax.model.cycles import slots_of
 
         problems = []
@@ -93,6 +94,23 @@ class Generated:
                 problems.append(Problem(message, einsum.source.span, OPERATOR))
         if problems:
             raise FusemaxError(problems)
+
+    def _check_fixed(self) -> None:
+        """Refuse what no mapping of the space can have."""
+        for rank, size in self.shapes.items():
+            number = self.fixed.numbers.get(rank.lower(), size)
+            if number != size:
+                raise FusemaxError(f"{rank} is fixed at {number}, and its size is given as {size}", "give one of them")
+        near, far = self.arch.memories[-1].name, self.arch.outermost.name
+        known = {use.tensor for einsum in placed(self.checked) for use in (*einsum.reads, einsum.target)}
+        for tensor, level in self.fixed.levels.items():
+            if level not in (near, far):
+                message = f"nothing is kept in '{level}' without a template"
+                raise FusemaxError(message, f"keep '{tensor}' in '{near}' or in '{far}', or give a template")
+            if tensor not in known:
+                raise FusemaxError(
+                    f"no Einsum that a unit runs reads or writes '{tensor}'", f"keep {listed(known, 20)}"
+                )
 
     # ------------------------------------------------------------------------------------------------------ structures
 
@@ -230,11 +248,13 @@ class Generated:
     def families(self, structure: Structure) -> Iterator[Family]:
         """All trees of a structure, each with all of its tile sizes."""
         builder = self.builder(structure)
+        grid = self.grid(builder)
+        if any(len(values) == 0 for values in grid.values()):
+            return
         for outer, inner in self.orders(structure.nest):
             bare = Choice(structure.nest, structure.layouts, outer, inner)
-            options = [self.kept(each) for each in hold_options(builder, bare, self.arch)]
-            for holds in product(*options):
-                yield self.tree(builder, bare, holds)
+            for holds in product(*self.options(builder, bare)):
+                yield self.tree(builder, bare, holds, grid)
 
     def builder(self, structure: Structure) -> Builder:
         """Who writes the mappings of a structure."""
@@ -246,10 +266,10 @@ class Generated:
         """The orders of blocks outside, and of loops inside."""
         return list(product(permutations(nest.blocked), permutations((*nest.looped, *nest.blocked))))
 
-    def tree(self, builder: Builder, bare: Choice, holds: tuple[Any, ...]) -> Family:
+    def tree(self, builder: Builder, bare: Choice, holds: tuple[Any, ...], grid: Mapping[str, Any]) -> Family:
         """One tree with all of its tile sizes."""
         choice = replace(bare, holds=tuple(hold for each in holds for hold in each))
-        return Family(builder.mapping(choice), {}, self.grid(builder))
+        return Family(builder.mapping(choice), {}, grid)
 
     # ----------------------------------------------------------------------------------------------------- random walks
 
@@ -268,23 +288,36 @@ class Generated:
         picks[source.randrange(PICKS)] = source.randrange(1 << 16)
         return replace(state, picks=tuple(picks))
 
-    def family(self, state: State) -> Family:
-        """The tree that a state means: each pick chooses among what there is."""
+    def family(self, state: State) -> Family | None:
+        """The tree that a state means: each pick chooses among what there is; None if a user wants none of that."""
         structure = self.structure(state.number, state.at)
         builder = self.builder(structure)
         orders = self.orders(structure.nest)
         outer, inner = orders[state.picks[0] % len(orders)]
         bare = Choice(structure.nest, structure.layouts, outer, inner)
-        options = [self.kept(each) for each in hold_options(builder, bare, self.arch)]
+        grid, options = self.grid(builder), self.options(builder, bare)
+        if any(len(values) == 0 for values in (*grid.values(), *options)):
+            return None
         holds = tuple(each[pick % len(each)] for each, pick in zip(options, cycle(state.picks[1:])))
-        return self.tree(builder, bare, holds)
+        return self.tree(builder, bare, holds, grid)
 
-    def kept(self, options: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The options that hold a tensor where a user wants it."""
-        return tuple(
-            option for option in options
-            if all(self.fixed.levels.get(tensor, level) == level for tensor, level, _, _ in option)
-        ) if options else options  # fmt: skip
+    def options(self, builder: Builder, bare: Choice) -> list[tuple[Any, ...]]:
+        """The holds of each tensor to choose from; none at all if a user wants it where nothing holds it.
+
+        In the outermost memory is also what no line holds."""
+        every = hold_options(builder, bare, self.arch)
+        found: dict[str | int, tuple[Any, ...]] = {
+            next((hold[0] for option in each for hold in option), i): each for i, each in enumerate(every)
+        }
+        for tensor, level in self.fixed.levels.items():
+            far = level == self.arch.outermost.name
+            found[tensor] = tuple(
+                option for option in found.get(tensor, ((),))
+                if (option or far) and all(at == level for _, at, _, _ in option)
+            )  # fmt: skip
+            if not found[tensor]:
+                self.barred[f"they have no place to hold '{tensor}' in '{level}'"] = None
+        return list(found.values())
 
     def grid(self, builder: Builder) -> dict[str, Any]:
         """All combinations of the open extents: balanced ones, or, if these are too many, divisors."""
@@ -301,7 +334,12 @@ class Generated:
         wanted = self.fixed.numbers.get(parts.inner or "")
         tiles = builder.tiles(parts.variable)
         if wanted is not None:
-            return [wanted]
+            divides = tiles % wanted == 0 or (wanted < tiles and parts.variable not in builder.even)
+            if not divides:
+                what = "does not divide" if parts.variable in builder.even else "is more than"
+                told = f"'{parts.inner}' is fixed at {wanted}, which {what} the {tiles} tiles of '{parts.variable}'"
+                self.barred[told] = None
+            return [wanted] if divides else []
         return divisors(tiles) if even or parts.variable in builder.even else balanced(tiles)
 
 
