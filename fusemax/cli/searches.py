@@ -50,7 +50,9 @@ class Axis(Kind):
 )
 @click.option("--fix", "fix", multiple=True, metavar="NAME=VALUE",
               help="Fix a length, a parameter, or the unit of an Einsum: p1=8, M0=512, SLN=array2d.")  # fmt: skip
-@click.option("--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there if it is held: QK=buffer.")
+@click.option(
+    "--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there: QK=buffer; or nowhere nearer: QK=dram."
+)
 @click.option("--top", type=Integer("number of mappings", 1), default=5, show_default=True, metavar="N",
               help="So many of the best.")  # fmt: skip
 @click.option("--against", type=MAPPING, metavar="NAME|FILE", help="Tell what changed to another mapping of the same cascade.")  # fmt: skip
@@ -128,7 +130,7 @@ def map_command(
 @click.option(
     "--fix", "fix", multiple=True, metavar="NAME=VALUE", help="Fix a length, a parameter, or the unit of an Einsum."
 )
-@click.option("--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there if it is held.")
+@click.option("--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there, or nowhere nearer.")
 @click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
 @accounting_option
 @json_option
@@ -144,7 +146,6 @@ def pareto_command(
     Of the points that are shown none is better than another in everything, unless it is marked as dominated. Ctrl-C ends
     a search with the front so far.
     """
-    from fusemax.mapper.pareto import MOST_EXPLORED
     from fusemax.pipeline import traded
     from fusemax.report.files import check_target, write_whole
 
@@ -154,7 +155,7 @@ def pareto_command(
     with Progress() as progress:
         front = traded(
             cascade, arch, shapes=shapes, model=model, length=length, mapping=mapping, template=template, of=of, dims=dims,
-            fix=fix, keep=keep, limit=limit or MOST_EXPLORED, accounting=accounting, progress=progress.show,
+            fix=fix, keep=keep, limit=limit, accounting=accounting, progress=progress.show,
         )  # fmt: skip
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, front.to_csv()))

@@ -14,7 +14,8 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.family import exact
 from fusemax.mapper.fixed import Fixed, fixed_of
 from fusemax.mapper.objective import objective_of
-from fusemax.mapper.result import Found, MapResult, nothing_fits
+from fusemax.mapper.relax import relaxed
+from fusemax.mapper.result import Found, MapResult
 from fusemax.mapper.search import MOST_TREES, STRATEGIES, Search, Space
 from fusemax.mapper.space import Generated
 from fusemax.mapper.template import Template
@@ -74,7 +75,7 @@ def map_cascade(
     STRATEGIES[strategy](search)
     seconds = time.perf_counter() - start
     if not search.best and not search.interrupted:
-        raise nothing_fits(search)
+        raise relaxed(search)
     found = []
     for entry in search.best:
         mapping, estimate = exact(checked, machine, entry.family, entry.at, space.shapes, charged, entry.share)

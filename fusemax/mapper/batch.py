@@ -7,8 +7,9 @@ those stand for all combinations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,6 @@ from fusemax.model.estimate import estimate
 
 if TYPE_CHECKING:
     from fusemax.mapper.build import Builder, Choice
-    from fusemax.mapper.space import Generated
 
 AT_ONCE = 1 << 21
 """Candidates whose sums are made at once."""
@@ -34,16 +34,16 @@ MOST = 1 << 18
 
 @dataclass(frozen=True)
 class Batch:
-    """A tree of loops, and for each tensor the ways to hold it."""
+    """A tree of loops, for each tensor the ways to hold it, the tile sizes, and the sizes of ranks."""
 
-    space: Generated
     builder: Builder
     bare: Choice
     options: tuple[tuple[Any, ...], ...]
-    grid: dict[str, Any]
+    grid: Mapping[str, Any]
+    shapes: Mapping[str, int]
 
     @property
-    def size(self) -> int:
+    def trees(self) -> int:
         """How many combinations there are."""
         return prod(map(len, self.options))
 
@@ -54,16 +54,19 @@ class Batch:
 
     def family(self, picks: Sequence[int]) -> Family:
         """One combination as a family: of each tensor the way with a number."""
-        holds = tuple(options[pick] for options, pick in zip(self.options, picks, strict=True))
-        return self.space.tree(self.builder, self.bare, holds, self.grid)
+        chosen = (options[pick] for options, pick in zip(self.options, picks, strict=True))
+        choice = replace(self.bare, holds=tuple(hold for holds in chosen for hold in holds))
+        return Family(self.builder.mapping(choice), {}, self.grid)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What adds up: cycles by unit, bytes of the outermost memory, joules, and bytes that are held, by memory and body."""
+    """What adds up: cycles by unit, for each of `turns` that come one after the other, bytes of the outermost memory,
+    joules, and bytes that are held, by memory and Einsum."""
 
     sums: Any
     uneven: Any
+    turns: int
     units: int
     memories: tuple[float, ...]
     latency_s: Any
@@ -71,38 +74,42 @@ class Parts:
     def costs(self, sums: Any, clock_hz: float, bandwidth: float, roomy: bool = False) -> Costs:
         """What candidates cost whose parts add up to `sums`, the parts in the last axis; infinite for what does not fit,
         unless `roomy`."""
-        cycles, (dram, joules) = sums[..., : self.units].max(axis=-1), np.moveaxis(sums[..., self.units : self.units + 2], -1, 0)
-        used = sums[..., self.units + 2 :].reshape(*cycles.shape, len(self.memories), -1).max(axis=-1)
+        timed, shape = self.turns * self.units, sums.shape[:-1]
+        cycles = sums[..., :timed].reshape(*shape, self.turns, self.units).max(axis=-1).sum(axis=-1)
+        dram, joules = sums[..., timed], sums[..., timed + 1]
+        used = sums[..., timed + 2 :].reshape(*shape, len(self.memories), -1).max(axis=-1)
         fits = roomy | (used <= np.array(self.memories) * (1 + 1e-12)).all(axis=-1)
         latency = np.maximum(cycles / clock_hz, dram / bandwidth)
         nothing = np.where(fits, 0.0, np.inf)
-        return Costs(latency + nothing, joules + nothing, dram + nothing, used[..., -1], np.broadcast_to(self.uneven, fits.shape))
+        return Costs(
+            latency + nothing, joules + nothing, dram + nothing, used[..., -1], np.broadcast_to(self.uneven, fits.shape)
+        )
 
 
 @dataclass(frozen=True)
 class Best:
-    """The families of the best combinations, the best first; how many there are, how many candidates fit, how many
-    combinations cannot be, and whether all were looked at."""
+    """The families of the best combinations, the best first; how many there are, how many candidates fit, why others
+    cannot be, and whether all were looked at."""
 
     families: list[Family]
-    combinations: int
+    trees: int
     fitting: int
-    refused: int
+    refused: Counter[str]
     whole: bool
 
 
-def best_of(batch: Batch, objective: Objective, accounting: Accounting, top: int) -> Best | None:
-    """The best combinations; None if the costs of this tree do not add up, for its units do not overlap.
+def best_of(batch: Batch, objective: Objective, accounting: Accounting, top: int, most: int = MOST) -> Best:
+    """The best combinations, of at most so many.
 
     Raises `FusemaxError` if the tree is none that the cascade or the machine allows.
     """
-    arch = batch.space.arch
+    arch = batch.builder.arch
     base, moves, refused = _each(batch, accounting)
     bandwidth = arch.outermost.bandwidth_bytes_s or float("inf")
-    if not np.allclose(base.costs(base.sums, arch.clock_hz, bandwidth, True).latency_s, base.latency_s, rtol=1e-9, atol=0):
-        return None
+    again = base.costs(base.sums, arch.clock_hz, bandwidth, roomy=True).latency_s
+    assert np.allclose(again, np.asarray(base.latency_s, np.float64), rtol=1e-9, atol=0), "its parts are what it takes"
     allowed = [[pick for pick, part in enumerate(each) if part is not None] for each in moves]
-    combinations = list(islice(product(*allowed), MOST))
+    combinations = list(islice(product(*allowed), min(most, MOST)))
     chunk = max(1, AT_ONCE // batch.points)
     found: list[tuple[tuple[float, ...], tuple[int, ...]]] = []
     fitting = 0
@@ -119,7 +126,9 @@ def best_of(batch: Batch, objective: Objective, accounting: Accounting, top: int
     return Best([batch.family(picks) for _, picks in found], len(combinations), fitting, refused, whole)
 
 
-def _least(keys: Sequence[Any], picks: Sequence[tuple[int, ...]], top: int) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
+def _least(
+    keys: Sequence[Any], picks: Sequence[tuple[int, ...]], top: int
+) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
     """The best candidate of each of the best combinations, with its keys."""
     first = keys[0].min(axis=1)
     likely = np.flatnonzero(first <= np.sort(first)[min(top, len(first)) - 1])
@@ -131,42 +140,48 @@ def _least(keys: Sequence[Any], picks: Sequence[tuple[int, ...]], top: int) -> l
     return sorted(found)[:top]
 
 
-def _each(batch: Batch, accounting: Accounting) -> tuple[Parts, list[list[Any]], int]:
+def _each(batch: Batch, accounting: Accounting) -> tuple[Parts, list[list[Any]], Counter[str]]:
     """The parts with the first way to hold each tensor, and by tensor and way what each other way adds; None for what
     cannot be."""
     first = [0] * len(batch.options)
     base = _parts(batch, first, accounting)
     moves: list[list[Any]] = []
-    refused = 0
+    refused: Counter[str] = Counter()
     for number, options in enumerate(batch.options):
         each: list[Any] = [np.zeros_like(base.sums)]
         for pick in range(1, len(options)):
             picks = [*first[:number], pick, *first[number + 1 :]]
             try:
                 each.append(_parts(batch, picks, accounting).sums - base.sums)
-            except FusemaxError:
+            except FusemaxError as error:
                 each.append(None)
-                refused += batch.size // len(options)
+                refused[error.problems[0].message] += batch.trees // len(options)
         moves.append(each)
     return base, moves, refused
 
 
 def _parts(batch: Batch, picks: Sequence[int], accounting: Accounting) -> Parts:
     """The parts of one combination, at all tile sizes: an array of points by parts."""
-    space, family = batch.space, batch.family(picks)
+    arch, family = batch.builder.arch, batch.family(picks)
     grid = {name: values[0].item() if len(values) == 1 else values for name, values in family.grid.items()}
-    bound = bind_roomy(space.checked, space.arch, family.mapping, space.shapes, grid)
+    bound = bind_roomy(batch.builder.checked, arch, family.mapping, batch.shapes, grid)
     found = estimate(bound, accounting)
-    cycles = {unit.name: 0.0 for unit in space.arch.units}
+    names = [unit.name for unit in arch.units]
+    bodies = batch.bare.nest.bodies
+    overlapped = bool(batch.builder.chain(batch.bare, None))
+    cycles: list[Any] = [0.0] * len(names) * (1 if overlapped else len(bodies))
     for einsum in found.einsums:
-        cycles[einsum.unit] = cycles[einsum.unit] + np.maximum(einsum.slot_cycles, einsum.edge_cycles)
-    sized = [memory for memory in space.arch.memories if memory.size_bytes is not None]
+        body = batch.bare.nest.body_of(einsum.einsum) or 0
+        alone = not batch.builder.chain(batch.bare, body)  # its units do not overlap
+        at = (0 if overlapped else body * len(names)) + (0 if alone else names.index(einsum.unit))
+        cycles[at] = cycles[at] + np.maximum(einsum.slot_cycles, einsum.edge_cycles)
+    sized = [memory for memory in arch.memories if memory.size_bytes is not None]
     held = [each for memory in sized for each in _room(bound, memory.name)]
-    columns = [*cycles.values(), found.dram_bytes, found.energy_j, *held]
+    columns = [*cycles, found.dram_bytes, found.energy_j, *held]
     sums = np.stack([np.broadcast_to(np.asarray(column, np.float64), (batch.points,)) for column in columns], axis=-1)
     uneven = np.broadcast_to(np.asarray(has_short_tiles(bound), np.float64), (batch.points,))
     room = tuple(float(memory.size_bytes or 0) for memory in sized)
-    return Parts(sums, uneven, len(cycles), room, found.latency_s)
+    return Parts(sums, uneven, len(cycles) // len(names), len(names), room, found.latency_s)
 
 
 def _room(bound: Bound, memory: str) -> list[Any]:

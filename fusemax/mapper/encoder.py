@@ -96,7 +96,7 @@ class _Layers:
         """The best for the cascade and machine of a mapping, with linear layers, under two accountings."""
         checked, arch = check(cascade_of(file)), self.archs[file.name]
         shapes = self.workloads[row.model or ""].at(row.seq, shape_names(checked))
-        best = map_cascade(checked, arch, shapes, template=file if file.parameters else None, top=1).best[0].mapping
+        best = map_cascade(checked, arch, shapes, template=file if file.parameters else None, top=1).winner().mapping
         costs = [evaluate(checked, arch, best, shapes, accounting=accounting) for accounting in accountings]
         titled = replace(row, mapping=FOUND + file.name)
         return [
@@ -137,6 +137,6 @@ class _Layers:
                 file = load_mapping(name)
                 self.files[name] = file, check(cascade_of(file))
             file, checked = self.files[name]
-            best = map_cascade(checked, arch, sizes, template=None if freely else file, top=1).best[0].mapping
+            best = map_cascade(checked, arch, sizes, template=None if freely else file, top=1).winner().mapping
             self.known[key] = {a.value: evaluate(checked, arch, best, sizes, accounting=a.value) for a in Accounting}
         return self.known[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
@@ -27,22 +27,23 @@ SHARE_STEP = 1e-9
 class Family:
     """A mapping whose parameters are open: words are chosen, `grid` has the values of its numbers, one a candidate.
 
-    `share` names the parameter that is the smallest share to spill with which all fits. `least_s` and `least_j` are
-    seconds and joules that none of its members undercuts.
+    `share` names the parameter that is the smallest share to spill with which all fits.
     """
 
     mapping: MappingFile
     words: Mapping[str, Any]
     grid: Mapping[str, Any]
     share: str | None = None
-    least_s: float = 0.0
-    least_j: float = 0.0
-    title: str = ""
 
     @property
     def size(self) -> int:
         """How many candidates it has."""
         return max((len(values) for values in self.grid.values()), default=1)
+
+    @property
+    def trees(self) -> int:
+        """It is one tree."""
+        return 1
 
     def member(self, at: int) -> dict[str, Any]:
         """The parameters of one candidate."""
@@ -167,4 +168,4 @@ def divisors(number: int) -> list[int]:
     return sorted({*small, *(number // d for d in small)})
 
 
-__all__ = ["Costs", "Family", "cost", "divisors", "exact", "least_share", "replace"]
+__all__ = ["Costs", "Family", "cost", "divisors", "exact", "least_share"]

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
+from fusemax.ir.expr import Number
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.mapping import Open
+from fusemax.mapper.nest import nests
 from fusemax.model.choose import integer_of
 
 
@@ -56,11 +58,12 @@ def fixed_of(
         elif name in einsums and number is None:
             units[name] = _known(value, names, f"'{arch.name}' has no unit", "its units are")
         elif number is not None and (number > 0 or (number == 0 and name in parameters)):
-            _known(name, lengths, "nothing open is called", "lengths that may be fixed are")
+            if name not in lengths:
+                hint = f"lengths that may be fixed are {listed(lengths, 20)}" if lengths else "no length may be fixed"
+                raise FusemaxError(f"nothing open is called '{name}'", hint)
             part = name.lower() if name in checked.ranks and name not in parameters else name
             if numbers.setdefault(part, number) != number:
                 raise FusemaxError(f"'{part}' is fixed at '{numbers[part]}' and at '{number}'", "keep one")
-            numbers[f"{part}_extent"] = number
         else:
             raise FusemaxError(
                 f"'{text}' fixes nothing", "write a length `p1=8`, a unit of an Einsum `SLN=array2d`, or a parameter"
@@ -75,15 +78,19 @@ def fixed_of(
 
 
 def _lengths(checked: Checked, template: MappingFile | None) -> Iterator[str]:
-    """The numbers that a user may fix: a template's parameters and `?`; else chunks of the cascade, and tiles."""
+    """The numbers that a user may fix: a template's parameters and `?`; else chunks of the cascade, and blocks."""
     if template is not None:
         yield from (parameter.name for parameter in template.parameters)
         yield from (part.variable for split in template.splits for part in split.parts if isinstance(part.extent, Open))
         return
+    chosen = {
+        equation.left for equation in checked.equations if equation.default and isinstance(equation.right, Number)
+    }
     for rank in checked.ranks.values():
-        yield from (name for parts in rank.splits for part in parts[1:] for name in (part, part.lower()))
+        chunks = (part for parts in rank.splits for part in parts[1:] if part in chosen)
+        yield from (name for part in chunks for name in (part, part.lower()))
     taken = {variable for einsum in checked.einsums for variable in einsum.variables}
-    for variable in sorted(taken):
+    for variable in next((nest.blocked for nest in nests(checked)), ()):
         inner = f"{variable}1"
         while inner in taken:
             inner += "_"

@@ -20,9 +20,9 @@ from fusemax.mapper import map_cascade, space_of
 from fusemax.mapper.family import Costs, Family, exact
 from fusemax.mapper.fixed import fixed_of
 from fusemax.mapper.objective import OBJECTIVES, objective_of, rounded
-from fusemax.mapper.result import nothing_fits
+from fusemax.mapper.relax import relaxed
 from fusemax.mapper.scaling import scaled
-from fusemax.mapper.search import Search, Space, Structure, exhaustive, priced
+from fusemax.mapper.search import MOST_TREES, Search, Space, Structure, exhaustive, priced
 from fusemax.model import evaluate
 from fusemax.model.compare import accounting_of
 from fusemax.model.energy import Accounting, area_m2
@@ -117,15 +117,15 @@ def pareto(
     fix: Sequence[str] = (),
     keep: Sequence[str] = (),
     accounting: str = "full",
-    limit: int = MOST_EXPLORED,
+    limit: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Front:
     """The front of a cascade on an architecture, by two or three of `latency`, `energy`, `area` and `buffer`.
 
     With `dims` there is a point for each size of the machine (all axes of so many elements; buffer, registers and areas
     as the architecture's table of sizes has them), with `mapping`, or with the quickest that is found. Without `dims`
-    the points are mappings of the space of `map_cascade`, of which at most `limit` trees are costed, and
-    `buffer` is what they use of it; Ctrl-C ends with those found so far. Raises `FusemaxError` for axes without data, and
+    the points are mappings of the space of `map_cascade`, and `buffer` is what they use of it; Ctrl-C ends with those
+    found so far. Of each space at most `limit` trees are costed. Raises `FusemaxError` for axes without data, and
     if nothing fits. Source: FuseMax (Nayak et al., MICRO
     2024), section VI, Figure 12, for latency against area.
 
@@ -136,35 +136,47 @@ def pareto(
     >>> [round(point.latency_s, 3) for point in found.points]
     [30266.669, 29.583]
     """
+    _check_asked(mapping, template, bool(dims), (*fix, *keep), limit)
     axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), arch)
     if dims:
         machines = {n: scaled(arch, n, shapes) for n in dims}
         titled = [
             (
                 f"{n} x {n}",
-                *_sized(checked, machine, shapes, mapping, template, parameters, fix, keep, accounting, axes),
+                *_sized(checked, machine, shapes, mapping, template, parameters, fix, keep, accounting, axes, limit),
             )
             for n, machine in machines.items()
         ]
         return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
-    if mapping is not None:
-        raise FusemaxError(
-            f"'{mapping.name}' is one mapping, and one machine gives one point",
-            f"add --dims for machines of other sizes, or search what it leaves open: --template {mapping.name}",
-        )
     fixed = fixed_of(fix, keep, checked, arch, template)
     charged = accounting_of(accounting)
-    collector = _Collector(space_of(checked, arch, shapes, fixed, template), axes, charged, arch, limit, progress)
+    space = space_of(checked, arch, shapes, fixed, template)
+    collector = _Collector(space, axes, charged, arch, limit or MOST_EXPLORED, progress)
     whole = collector.collect()
     if not collector.members and not collector.interrupted:
-        tried = Search(
-            collector.space, objective_of("latency"), charged, 1, trees=collector.trees, refused=collector.refused
+        raise relaxed(
+            Search(space, objective_of("latency"), charged, 1, trees=collector.trees, refused=collector.refused)
         )
-        raise nothing_fits(tried)
     titled = [(str(i), *point) for i, point in enumerate(collector.points(), 1)]
     points = _marked(titled, axes)
     name = checked.cascade.name
     return Front(name, arch.name, axes, dict(shapes), points, collector.costed, whole, collector.interrupted)
+
+
+def _check_asked(
+    mapping: MappingFile | None, template: MappingFile | None, sized: bool, decided: Sequence[str], limit: int | None
+) -> None:
+    """Refuse what would be ignored: there is nothing to search with a mapping, and a mapping alone is one point."""
+    if mapping is None:
+        return
+    if template is not None:
+        raise FusemaxError("a mapping, and a template to find one", "leave --mapping or --template out")
+    if not sized:
+        hint = f"add --dims for machines of several sizes, or search what it leaves open: --template {mapping.name}"
+        raise FusemaxError(f"a front of mappings, and '{mapping.name}' is one of them", hint)
+    if decided or limit is not None:
+        raise FusemaxError(f"'{mapping.name}' decides all, and nothing is searched",
+                           "leave --fix, --keep and --limit out, or give a cascade and no mapping")  # fmt: skip
 
 
 def _axes(wanted: Sequence[str], sized: bool, arch: Arch) -> tuple[str, ...]:
@@ -185,6 +197,7 @@ def _axes(wanted: Sequence[str], sized: bool, arch: Arch) -> tuple[str, ...]:
 def _sized(
     checked: Checked, arch: Arch, shapes: Mapping[str, int], mapping: MappingFile | None, template: MappingFile | None,
     parameters: Mapping[str, Any] | None, fix: Sequence[str], keep: Sequence[str], accounting: str, axes: tuple[str, ...],
+    limit: int | None,
 ) -> tuple[Estimate, float | None, float, MappingFile]:  # fmt: skip
     """The estimate on a machine of one size, its area, its buffer, and the mapping."""
     area = area_m2(arch) if "area" in axes else None
@@ -196,9 +209,8 @@ def _sized(
             buffer,
             mapping,
         )
-    best = map_cascade(checked, arch, shapes, template=template, fix=fix, keep=keep, top=1, accounting=accounting).best[
-        0
-    ]
+    best = map_cascade(checked, arch, shapes, template=template, fix=fix, keep=keep, top=1, accounting=accounting,
+                       limit=limit or MOST_TREES).winner()  # fmt: skip
     return best.estimate, area, buffer, best.mapping
 
 
@@ -293,7 +305,7 @@ class _Collector:
 
     def seek(self, axis: str) -> None:
         """Take in the best that a search by an axis finds."""
-        search = Search(self.space, objective_of(axis), self.accounting, top=5, limit=self.limit // 4)
+        search = Search(self.space, objective_of(axis), self.accounting, top=5, limit=MOST_TREES)
         exhaustive(search)
         self.trees += search.trees
         self.costed += search.costed
@@ -304,11 +316,11 @@ class _Collector:
 
     def price(self, family: Family) -> None:
         """Cost a tree and take its candidates in."""
-        costs = priced(self.space, family, self.accounting)
-        if isinstance(costs, str):
-            self.refused[costs] += 1
+        try:
+            self.take(family, priced(self.space, family, self.accounting))
+        except FusemaxError as error:
+            self.refused[error.problems[0].message] += 1
             return
-        self.take(family, costs)
         if self.progress is not None and self.members:
             self.progress(self.trees, float(self.values[:, 0].min()))
 

@@ -19,8 +19,13 @@ TRIED = 200
 def relaxed(search: Search) -> FusemaxError:
     """The least that any candidate needs of the innermost memory, or the most frequent reason for which trees are none."""
     space, memory = search.space, search.space.arch.memories[-1]
+    if space.barred and not search.trees:
+        reasons = " or because ".join(space.barred)
+        return FusemaxError(f"no mapping is left: all were left out because {reasons}", "fix and keep less")
     least = np.inf
-    families = (f for s in islice(space.structures(False), TRIED) for f in space.families(s))
+    tried = 0
+    structures = space.structures(False)
+    families = (f for s in islice(structures, TRIED) for f in space.families(s))
     for family in islice(families, TRIED):
         share = {} if family.share is None else {family.share: 0}
         try:
@@ -29,10 +34,14 @@ def relaxed(search: Search) -> FusemaxError:
             )
         except FusemaxError:
             continue
+        tried += 1
         least = min(least, float(np.min(used(bound))))
     if np.isfinite(least) and memory.size_bytes is not None and least > memory.size_bytes:
+        whole = next(families, None) is None and next(structures, None) is None and not space.partial
+        what, which = ("nothing", "smallest tiles need") if whole else (
+            "nothing that was tried", f"least of {tried} trees needs")  # fmt: skip
         message = (
-            f"nothing fits: '{memory.name}' has {readable_bytes(memory.size_bytes)}, and the smallest tiles need "
+            f"{what} fits: '{memory.name}' has {readable_bytes(memory.size_bytes)}, and the {which} "
             f"{readable_bytes(least)}, {readable_bytes(least - memory.size_bytes)} more"
         )
         return FusemaxError(message, "give it more room, or fix and keep less")

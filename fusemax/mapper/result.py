@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.search import SAME, Search
 from fusemax.model.estimate import Estimate, data_frame
-from fusemax.units import readable_bytes, readable_number, readable_seconds
+from fusemax.units import readable_bytes, readable_seconds
 
 if TYPE_CHECKING:
     import pandas
@@ -71,7 +70,7 @@ class MapResult:
     ) -> MapResult:
         """Put together what a search left."""
         space = search.space
-        whole = not space.partial and search.value() <= search.unlisted * (1 + SAME)
+        whole = not search.partial and search.value() <= search.unlisted * (1 + SAME)
         proven = search.proven and not search.interrupted and (whole or _reached(search))
         statistics = Statistics(
             strategy, space.considered, search.trees, search.costed, search.fitting,
@@ -89,6 +88,12 @@ class MapResult:
             reasons,
             statistics,
         )
+
+    def winner(self) -> Found:
+        """The best mapping of a search that came to its end. Raises `KeyboardInterrupt` if it was stopped."""
+        if self.statistics.interrupted:
+            raise KeyboardInterrupt
+        return self.best[0]
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each mapping found. Raises `FusemaxError` without pandas."""
@@ -169,13 +174,6 @@ def _reasons(checked: Checked, arch: Arch, search: Search, found: Found, proven:
         yield "nothing in the space is better: all that could be was costed"
 
 
-def nothing_fits(search: Search) -> FusemaxError:
-    """What to relax if no candidate fits, and by how much."""
-    from fusemax.mapper.relax import relaxed
-
-    return relaxed(search)
-
-
 def title_of(value: float, objective: str) -> str:
     """A value of an objective with its unit."""
     match objective:
@@ -184,8 +182,3 @@ def title_of(value: float, objective: str) -> str:
         case "dram":
             return readable_bytes(value)
     return f"{value:.4g} {'J' if objective == 'energy' else 'J s'}"
-
-
-def count_of(number: int) -> str:
-    """A count for a person."""
-    return readable_number(number)

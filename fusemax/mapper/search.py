@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,17 +17,20 @@ import numpy as np
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
+from fusemax.mapper.batch import Batch, best_of
 from fusemax.mapper.family import Costs, Family, cost
-from fusemax.mapper.objective import Objective
+from fusemax.mapper.objective import Objective, objective_of
 from fusemax.model.energy import Accounting
 
 SAME = 1e-8
 """Relative difference below which two values of an objective are the same."""
-TIES = 150
-"""Trees that are costed after the bound is reached, for the one of them that is best otherwise."""
-MOST_TREES = 2500
+TIES = 16
+"""Trees of loops, with all that they may hold, that are costed after the bound is reached, for the best of them otherwise."""
+MOST_TREES = 200_000
 """Trees that an exhaustive search costs; beyond, it stops without a proof."""
-STEPS = 2000
+AHEAD = 16
+"""Trees of loops that wait for each process, or that it has costed and that wait for their turn."""
+STEPS = 400
 """Steps of an annealing."""
 START, END = 0.3, 0.003
 """Its temperatures: relative rises of the objective that are accepted at first and at last."""
@@ -50,6 +54,8 @@ class Space(Protocol):
     considered: int
     partial: bool
     unlisted: tuple[float, float]
+    barred: dict[str, None]
+    """Why some structures have no trees: what a user fixed."""
 
     @property
     def least_bytes(self) -> float:
@@ -62,8 +68,11 @@ class Space(Protocol):
     def structures(self, by_energy: bool) -> Iterator[Any]:
         """All structures, the most promising first."""
 
+    def batches(self, structure: Any) -> Iterator[Work]:
+        """The trees of a structure, as they are costed."""
+
     def families(self, structure: Any) -> Iterator[Family]:
-        """The trees of a structure."""
+        """The trees of a structure, one by one."""
 
     def start(self, random: random.Random) -> Any:
         """A state to begin with."""
@@ -71,8 +80,12 @@ class Space(Protocol):
     def neighbour(self, state: Any, random: random.Random) -> Any:
         """A state that differs in one choice."""
 
-    def family(self, state: Any) -> Family:
-        """The tree of a state."""
+    def batch(self, state: Any) -> Work | None:
+        """The trees of a state, if it has any."""
+
+
+Work = Batch | Family
+"""Trees that are costed together."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,7 @@ class Search:
     fitting: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     least: float = math.inf
+    partial: bool = False
     proven: bool = False
     interrupted: bool = False
 
@@ -124,110 +138,171 @@ class Search:
         least_s, least_j = self.space.unlisted
         return math.inf if math.isinf(least_s) else self.objective.floor(least_s, least_j, self.space.least_bytes)
 
+    def hopeless(self, structure: Structure) -> bool:
+        """Whether no tree of a structure can be as good as the best so far."""
+        return self.floor(structure) > self.value() * (1 + SAME)
+
     def value(self) -> float:
         """The best value so far."""
         return self.best[0].key[0] if self.best else math.inf
 
-    def take(self, family: Family, costs: Costs | str) -> Entry | None:
-        """Take down what a tree costs, or why it is none; its best candidate, if one fits."""
-        self.trees += 1
-        if isinstance(costs, str):
-            self.refused[costs] += 1
-            return None
-        self.costed += family.size
-        self.fitting += int(np.count_nonzero(costs.feasible))
-        keys = self.objective.keys(costs)
-        at = int(np.lexsort(keys[::-1])[0])
-        if not math.isfinite(keys[0][at]):
-            return None
-        share = None if costs.share is None else float(costs.share[at])
-        entry = Entry(tuple(float(key[at]) for key in keys), family, at, share)
-        if all(entry.key != other.key for other in self.best):
-            self.best = sorted([*self.best, entry], key=lambda e: e.key)[: self.top]
+    def take(self, tried: Tried) -> Entry | None:
+        """Take down what was tried; the best candidate of it, if one fits."""
+        self.trees += tried.trees
+        self.costed += tried.costed
+        self.fitting += tried.fitting
+        self.refused.update(tried.refused)
+        best = None
+        for family, costs in tried.found:
+            keys = self.objective.keys(costs)
+            at = int(np.lexsort(keys[::-1])[0])
+            if not math.isfinite(keys[0][at]):
+                continue
+            share = None if costs.share is None else float(costs.share[at])
+            entry = Entry(tuple(float(key[at]) for key in keys), family, at, share)
+            best = entry if best is None or entry.key < best.key else best
+            if all(entry.key != other.key for other in self.best):
+                self.best = sorted([*self.best, entry], key=lambda e: e.key)[: self.top]
         if self.progress is not None:
             self.progress(self.trees, self.value())
-        return entry
+        return best
 
 
-def priced(space: Space, family: Family, accounting: Accounting) -> Costs | str:
-    """What a tree costs, or the first line of why it is none."""
+@dataclass(frozen=True)
+class Tried:
+    """What came of trees: those that may be best, with what all of their candidates cost; how many trees and candidates
+    were costed, how many candidates fit, why trees are none, and whether all trees were looked at."""
+
+    found: tuple[tuple[Family, Costs], ...]
+    trees: int
+    costed: int
+    fitting: int
+    refused: Counter[str] = field(default_factory=Counter)
+    whole: bool = True
+
+
+def try_out(work: Work, space: Space, objective: Objective, accounting: Accounting, top: int, most: int) -> Tried:
+    """Cost one tree, or at most so many that differ in what they hold."""
     try:
-        return cost(space.checked, space.arch, family, space.shapes, accounting)
+        if isinstance(work, Family):
+            costs = priced(space, work, accounting)
+            return Tried(((work, costs),), 1, work.size, int(np.count_nonzero(costs.feasible)))
+        best = best_of(work, objective, accounting, top, most)
+        found = tuple((family, priced(space, family, accounting)) for family in best.families)
+        return Tried(found, best.trees, best.trees * work.points, best.fitting, best.refused, best.whole)
     except FusemaxError as error:
-        return error.problems[0].message
+        trees = min(work.trees, most)
+        return Tried((), trees, 0, 0, Counter({error.problems[0].message: trees}))
+
+
+def priced(space: Space, family: Family, accounting: Accounting) -> Costs:
+    """What a tree costs. Raises `FusemaxError` if it is none."""
+    return cost(space.checked, space.arch, family, space.shapes, accounting)
 
 
 def exhaustive(search: Search) -> None:
     """Cost the most promising structures first, until no structure that is left can be better: then it is proven."""
-    ties = 0
+    rest, ties, tied = 0.0, 0, False
     try:
-        for structure, priced_ in _priced(search):
-            rest = search.rest(structure)
-            if rest > search.value() * (1 + SAME):
-                search.proven = True
-                return
-            if search.value() <= rest * (1 + SAME):
-                search.proven = True
-                if ties >= TIES:
-                    return
-                ties += len(priced_)
-            if search.floor(structure) > search.value() * (1 + SAME):
-                continue
-            for family, costs in islice(priced_, max(0, search.limit - search.trees)):
-                search.take(family, costs)
-            if search.trees >= search.limit:
-                search.proven |= search.value() <= rest * (1 + SAME)
-                return
+        with closing(_turns(search)) as turns:
+            for structure, tried, partial in turns:
+                search.partial |= partial
+                if tried is None:
+                    rest = search.rest(structure)
+                    if rest > search.value() * (1 + SAME):
+                        search.proven = True
+                        return
+                    tied = search.value() <= rest * (1 + SAME)
+                    search.proven |= tied
+                    if tied and ties >= TIES:
+                        return
+                elif not search.hopeless(structure):
+                    search.take(tried)
+                    ties += tied
+                    search.partial |= not tried.whole
+                    if search.trees >= search.limit:
+                        search.proven |= search.value() <= rest * (1 + SAME)
+                        return
+        search.partial |= search.space.partial
         search.proven = True
     except KeyboardInterrupt:
         search.interrupted = True
 
 
-def _priced(search: Search) -> Iterator[tuple[Any, list[tuple[Family, Costs | str]]]]:
-    """Structures in order, each with its trees and what they cost; by several processes if there are more jobs."""
-    structures = search.space.structures(search.objective.name == "energy")
+Turn = tuple[Any, Tried | None, bool]
+"""A structure, None as its turn begins and then what came of its trees, and whether the space was listed in part only so
+far."""
+
+
+def _turns(search: Search) -> Generator[Turn, None, None]:
+    """Structures in order, each with its trees; with several jobs, other processes cost trees that are still to come."""
+    about = search.objective.name, search.accounting, search.top
     if search.jobs <= 1:
-        for structure in structures:
-            yield structure, _all_of(search.space, structure, search)
+        for structure, work, most, partial in _listed(search):
+            tried = None if work is None else try_out(work, search.space, search.objective, *about[1:], most)
+            yield structure, tried, partial
         return
-    with ProcessPoolExecutor(search.jobs, initializer=_begin, initargs=(search.space, search.accounting)) as pool:
-        while batch := list(islice(structures, 4 * search.jobs)):
-            yield from zip(batch, pool.map(_work, batch), strict=True)
+    pool = ProcessPoolExecutor(search.jobs, initializer=_begin, initargs=(search.space, *about))
+    try:
+        waiting: deque[tuple[Any, Future[Tried] | None, bool]] = deque()
+        for structure, work, most, partial in _listed(search):
+            waiting.append((structure, None if work is None else pool.submit(_work, work, most), partial))
+            if len(waiting) > AHEAD * search.jobs:
+                yield _ended(*waiting.popleft())
+        while waiting:
+            yield _ended(*waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _all_of(space: Space, structure: Any, search: Search) -> list[tuple[Family, Costs | str]]:
-    if search.floor(structure) > search.value() * (1 + SAME):
-        return []
-    families = islice(space.families(structure), max(0, search.limit - search.trees))
-    return [(family, priced(space, family, search.accounting)) for family in families]
+def _listed(search: Search) -> Iterator[tuple[Any, Work | None, int, bool]]:
+    """Structures in order: None, then the trees of those that may be better; how many of them may be costed; and whether
+    the space is a part so far."""
+    space, left = search.space, search.limit
+    for structure in space.structures(search.objective.name == "energy"):
+        yield structure, None, left, space.partial
+        if not search.hopeless(structure):
+            for work in space.batches(structure):
+                if left > 0:
+                    yield structure, work, left, space.partial
+                left -= work.trees
+
+
+def _ended(structure: Any, tried: Future[Tried] | None, partial: bool) -> Turn:
+    """A turn with what came of it, once a process has found that."""
+    return structure, None if tried is None else tried.result(), partial
 
 
 _WORKER: dict[str, Any] = {}
 
 
-def _begin(space: Space, accounting: Accounting) -> None:
-    """Give a process the space."""
-    _WORKER.update(space=space, accounting=accounting)
+def _begin(space: Space, objective: str, accounting: Accounting, top: int) -> None:
+    """Give a process the space; Ctrl-C is for the process that gives it work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _WORKER.update(space=space, objective=objective_of(objective), accounting=accounting, top=top)
 
 
-def _work(structure: Any) -> list[tuple[Family, Costs | str]]:
-    """The trees of a structure, costed in a process of its own."""
-    space = _WORKER["space"]
-    return [(family, priced(space, family, _WORKER["accounting"])) for family in space.families(structure)]
+def _work(work: Work, most: int) -> Tried:
+    """What comes of trees, in a process of its own."""
+    return try_out(work, **_WORKER, most=most)
 
 
 def anneal(search: Search) -> None:
-    """Simulated annealing (Kirkpatrick et al., Science 1983) over structures, orders and holds; tile sizes are all
-    costed at every step. Finds good mappings of spaces that are too large to be searched through, and proves nothing."""
+    """Simulated annealing (Kirkpatrick et al., Science 1983) over structures and orders; holds and tile sizes are all costed
+    at every step. Finds good mappings of spaces that are too large to be searched through, and proves nothing."""
     source = random.Random(search.seed)
     try:
+        if next(search.space.structures(False), None) is None:
+            return
         state = search.space.start(source)
         now = _settle(search, state)
-        for step in range(min(STEPS, search.limit) - 1):
+        for step in range(STEPS - 1):
+            if search.trees >= search.limit:
+                return
             temperature = START * (END / START) ** (step / STEPS)
             other = search.space.neighbour(state, source)
             value = _settle(search, other)
-            rise = math.inf if math.isinf(value) else 0.0 if math.isinf(now) else value / now - 1
+            rise = 0.0 if math.isinf(now) else math.inf if math.isinf(value) else value / now - 1
             if rise <= 0 or source.random() < math.exp(-min(rise / temperature, 700.0)):
                 state, now = other, value
     except KeyboardInterrupt:
@@ -236,8 +311,11 @@ def anneal(search: Search) -> None:
 
 def _settle(search: Search, state: Any) -> float:
     """The best value of the tree of a state; infinite if it is none or nothing fits."""
-    family = search.space.family(state)
-    entry = search.take(family, priced(search.space, family, search.accounting))
+    work = search.space.batch(state)
+    if work is None:
+        return math.inf
+    left = search.limit - search.trees
+    entry = search.take(try_out(work, search.space, search.objective, search.accounting, search.top, left))
     return math.inf if entry is None else entry.key[0]
 
 

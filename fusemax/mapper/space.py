@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import cycle, islice, permutations, product
+from itertools import islice, permutations, product
 from math import inf, prod
 from random import Random
 from typing import Any
@@ -22,6 +22,7 @@ from fusemax.errors import FusemaxError, Problem, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, Use
 from fusemax.ir.expr import Number, rank_of
+from fusemax.mapper.batch import Batch
 from fusemax.mapper.build import Builder, Choice, Parts
 from fusemax.mapper.family import Family, divisors
 from fusemax.mapper.fixed import Fixed
@@ -36,8 +37,9 @@ from fusemax.validate import solve_shapes
 OPERATOR = "give a unit the operator in the architecture's file, or write the Einsum with others"
 MOST_JOINED = 300_000
 """Combinations of the bodies' layouts that are listed at once; of more, the best of each body are joined."""
-PICKS = 12
-"""Picks of a random walk: the orders, and the holds in turn."""
+REORDERS, LEAPS, STRIDE = 0.5, 0.2, 20
+"""A random walk takes another order that often, else another nest that often, and so many steps among its layouts in the
+mean."""
 MOST_REFINED = 10_000
 """Structures whose sharper bounds are found; a search that needs more is no longer whole."""
 MOST_GRID = 4096
@@ -64,11 +66,11 @@ number of its nest, and, once its bound is the sharper one, the structure itself
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A tree as a random walk sees it: the nest, its combination of layouts, and picks for orders and holds."""
+    """A tree as a random walk sees it: the nest, its combination of layouts, and the order of its loops."""
 
     number: int
     at: int
-    picks: tuple[int, ...]
+    order: int
 
 
 class Generated:
@@ -79,7 +81,9 @@ class Generated:
         self.considered = 0
         self.partial = False
         self.unlisted = inf, inf
+        self.barred: dict[str, None] = {}
         self._check_operators()
+        self._check_fixed()
 
     def _check_operators(self) -> None:
         """Refuse a cascade with an operator that no unit has."""
@@ -94,6 +98,19 @@ class Generated:
                 problems.append(Problem(message, einsum.source.span, OPERATOR))
         if problems:
             raise FusemaxError(problems)
+
+    def _check_fixed(self) -> None:
+        """Refuse what no mapping of the space can have."""
+        for rank, size in self.shapes.items():
+            number = self.fixed.numbers.get(rank.lower(), size)
+            if number != size:
+                raise FusemaxError(f"{rank} is fixed at {number}, and its size is given as {size}", "give one of them")
+        known = {use.tensor for einsum in placed(self.checked) for use in (*einsum.reads, einsum.target)}
+        for tensor in self.fixed.levels:
+            if tensor not in known:
+                raise FusemaxError(
+                    f"no Einsum that a unit runs reads or writes '{tensor}'", f"keep {listed(known, 20)}"
+                )
 
     # ------------------------------------------------------------------------------------------------------ structures
 
@@ -253,14 +270,20 @@ class Generated:
 
     # -------------------------------------------------------------------------------------------------------- families
 
-    def families(self, structure: Structure) -> Iterator[Family]:
-        """All trees of a structure, each with all of its tile sizes."""
+    def batches(self, structure: Structure) -> Iterator[Batch]:
+        """The trees of a structure, those together that differ only in what is held where."""
         builder = self.builder(structure)
+        grid = self.grid(builder)
+        if any(len(values) == 0 for values in grid.values()):
+            return
         for outer, inner in self.orders(structure.nest):
             bare = Choice(structure.nest, structure.layouts, outer, inner)
-            options = [self.kept(each) for each in hold_options(builder, bare, self.arch)]
-            for holds in product(*options):
-                yield self.tree(builder, bare, holds)
+            yield Batch(builder, bare, tuple(self.options(builder, bare)), grid, self.shapes)
+
+    def families(self, structure: Structure) -> Iterator[Family]:
+        """All trees of a structure, each with all of its tile sizes."""
+        for batch in self.batches(structure):
+            yield from map(batch.family, product(*(range(len(options)) for options in batch.options)))
 
     def builder(self, structure: Structure) -> Builder:
         """Who writes the mappings of a structure."""
@@ -272,45 +295,44 @@ class Generated:
         """The orders of blocks outside, and of loops inside."""
         return list(product(permutations(nest.blocked), permutations((*nest.looped, *nest.blocked))))
 
-    def tree(self, builder: Builder, bare: Choice, holds: tuple[Any, ...], grid: Mapping[str, Any]) -> Family:
-        """One tree with all of its tile sizes."""
-        choice = replace(bare, holds=tuple(hold for each in holds for hold in each))
-        return Family(builder.mapping(choice), {}, grid)
-
     # ----------------------------------------------------------------------------------------------------- random walks
 
     def start(self, source: Random) -> State:
-        """The first structure, with picks at random."""
-        return State(0, 0, tuple(source.randrange(1 << 16) for _ in range(PICKS)))
+        """The first structure, with an order at random."""
+        return State(0, 0, source.randrange(1 << 16))
 
     def neighbour(self, state: State, source: Random) -> State:
-        """A structure nearby, or another pick."""
-        if source.random() < 0.4:
-            number = source.randrange(len(self.nests)) if source.random() < 0.2 else state.number
-            last = len(self.nests[number][3].least) - 1
-            step = int(source.expovariate(0.05)) * source.choice((-1, 1))
-            return replace(state, number=number, at=min(max(state.at + step, 0), last))
-        picks = list(state.picks)
-        picks[source.randrange(PICKS)] = source.randrange(1 << 16)
-        return replace(state, picks=tuple(picks))
+        """A structure nearby, or another order."""
+        if source.random() < REORDERS:
+            return replace(state, order=source.randrange(1 << 16))
+        number = source.randrange(len(self.nests)) if source.random() < LEAPS else state.number
+        last = len(self.nests[number][3].least) - 1
+        step = int(source.expovariate(1 / STRIDE)) * source.choice((-1, 1))
+        return replace(state, number=number, at=min(max(state.at + step, 0), last))
 
-    def family(self, state: State) -> Family:
-        """The tree that a state means: each pick chooses among what there is."""
-        structure = self.structure(state.number, state.at)
-        builder = self.builder(structure)
-        orders = self.orders(structure.nest)
-        outer, inner = orders[state.picks[0] % len(orders)]
-        bare = Choice(structure.nest, structure.layouts, outer, inner)
-        options = [self.kept(each) for each in hold_options(builder, bare, self.arch)]
-        holds = tuple(each[pick % len(each)] for each, pick in zip(options, cycle(state.picks[1:])))
-        return self.tree(builder, bare, holds)
+    def batch(self, state: State) -> Batch | None:
+        """The trees that a state means; None if a user wants none of them."""
+        batches = list(self.batches(self.structure(state.number, state.at)))
+        batch = batches[state.order % len(batches)] if batches else None
+        return batch if batch is not None and batch.trees else None
 
-    def kept(self, options: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The options that hold a tensor where a user wants it."""
-        return tuple(
-            option for option in options
-            if all(self.fixed.levels.get(tensor, level) == level for tensor, level, _, _ in option)
-        ) if options else options  # fmt: skip
+    def options(self, builder: Builder, bare: Choice) -> list[tuple[Any, ...]]:
+        """The holds of each tensor to choose from; none at all if a user wants it where nothing holds it.
+
+        In the outermost memory is also what no line holds."""
+        every = hold_options(builder, bare, self.arch)
+        found: dict[str | int, tuple[Any, ...]] = {
+            next((hold[0] for option in each for hold in option), i): each for i, each in enumerate(every)
+        }
+        for tensor, level in self.fixed.levels.items():
+            far = level == self.arch.outermost.name
+            found[tensor] = tuple(
+                option for option in found.get(tensor, ((),))
+                if (option or far) and all(at == level for _, at, _, _ in option)
+            )  # fmt: skip
+            if not found[tensor]:
+                self.barred[f"they have no place to hold '{tensor}' in '{level}'"] = None
+        return list(found.values())
 
     def grid(self, builder: Builder) -> dict[str, Any]:
         """All combinations of the open extents: balanced ones, or, if these are too many, divisors."""
@@ -327,7 +349,12 @@ class Generated:
         wanted = self.fixed.numbers.get(parts.sized or "")
         tiles = builder.tiles(parts.variable)
         if wanted is not None:
-            return [wanted]
+            divides = tiles % wanted == 0 or (wanted < tiles and parts.variable not in builder.even)
+            if not divides:
+                what = "does not divide" if parts.variable in builder.even else "is more than"
+                told = f"'{parts.sized}' is fixed at {wanted}, which {what} the {tiles} tiles of '{parts.variable}'"
+                self.barred[told] = None
+            return [wanted] if divides else []
         return divisors(tiles) if even or parts.variable in builder.even else balanced(tiles)
 
 

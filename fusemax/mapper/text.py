@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fusemax.mapper.result import MapResult, count_of, title_of
+from fusemax.mapper.result import MapResult, title_of
 from fusemax.tables import Table
-from fusemax.units import readable_bytes, readable_seconds
+from fusemax.units import readable_bytes, readable_number, readable_seconds
 
 if TYPE_CHECKING:
     from fusemax.mapper.pareto import Front
@@ -50,10 +50,11 @@ def _below(result: MapResult) -> Iterator[str]:
     s = result.statistics
     yield f"sizes {', '.join(f'{rank}={size}' for rank, size in result.shapes.items())}"
     refused = sum(times for _, times in s.refused)
-    trees = f"{count_of(s.trees)} trees and {count_of(s.costed)} candidates costed, {count_of(s.fitting)} fit"
-    yield f"{s.strategy}: {count_of(s.considered)} layouts considered, {trees}, {count_of(refused)} trees refused, {s.seconds:.1f} s"
+    trees = f"{readable_number(s.trees)} trees and {readable_number(s.costed)} candidates costed"
+    kept = f"{readable_number(s.fitting)} fit, {readable_number(refused)} trees refused"
+    yield f"{s.strategy}: {readable_number(s.considered)} layouts considered, {trees}, {kept}, {s.seconds:.1f} s"
     for reason, times in s.refused[:3]:
-        yield f"  {count_of(times)} refused: {reason}"
+        yield f"  {readable_number(times)} refused: {reason}"
     if s.interrupted:
         yield "interrupted: this is the best so far"
     elif s.proven:
@@ -90,7 +91,7 @@ def front_table(front: Front) -> Table:
     told = "" if front.whole or front.interrupted else "; the search was cut off, so there may be better ones"
     below = (
         f"sizes {', '.join(f'{rank}={size}' for rank, size in front.shapes.items())}",
-        f"{count_of(front.costed)} candidates costed{told}",
+        f"{readable_number(front.costed)} candidates costed{told}",
         *(["interrupted: this is the front so far"] if front.interrupted else []),
     )
     title = f"{front.cascade} on {front.arch}, by {' and '.join(front.axes)}"

@@ -67,6 +67,15 @@ def bind_roomy(
     return Bound(checked, arch, mapping, plan, sizes, mover)
 
 
+def lengths(
+    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The longest extents of all variables and parts, by the splits alone. Raises `FusemaxError` where they do not divide."""
+    sizes = sizes_of(checked, arch, mapping, shapes, parameters)
+    extents, longest = _extents(checked, arch, mapping, sizes, _choice(mapping, sizes, parameters))
+    return {**extents, **longest}
+
+
 def fits(bound: Bound) -> Any:
     """Whether all that is held at once fits its memory: a truth value, or one for each point of a grid."""
     found: Any = True

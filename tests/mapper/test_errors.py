@@ -70,6 +70,15 @@ def test_the_room_that_is_missing() -> None:
         searched(needed - 1)
 
 
+def test_the_room_of_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a space that was not looked through, only what was tried is told."""
+    monkeypatch.setattr("fusemax.mapper.relax.TRIED", 3)
+    with pytest.raises(FusemaxError) as caught:
+        map_cascade("attention-3pass", small(lengths=4, buffer=2), ATTENTION, template="flat", fix=["rows=4"])
+    told = r"nothing that was tried fits: 'buffer' has 2 B, and the least of 3 trees needs \d+ B, \d+ B more"
+    assert re.match(told, str(caught.value))
+
+
 def test_fixed_where_it_cannot_be() -> None:
     """An Einsum fixed to a unit without its operators leaves nothing."""
     with pytest.raises(

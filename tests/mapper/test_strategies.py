@@ -1,0 +1,110 @@
+"""How strategies go on and end: several processes, parts of a space, interruptions, and where nothing fits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from fusemax import FusemaxError, check, load_arch, load_cascade
+from fusemax.mapper import map_cascade
+from fusemax.mapper.encoder import end_to_end
+from fusemax.mapper.family import Costs, Family
+from fusemax.mapper.pareto import pareto
+from fusemax.mapper.search import Entry, Search, Space, Tried, priced
+from fusemax.mapper.space import Generated, State
+from fusemax.model.energy import Accounting
+from tests.sim.machines import small
+
+MATMUL = {"M": 8, "N": 4, "K": 6}
+
+
+@pytest.mark.parametrize(("objective", "limit"), [("dram", 10**6), ("energy", 10**6), ("energy", 5)])
+def test_several_processes_of_a_part(objective: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tile sizes are left out, or trees by the limit, two processes prove as little as one, and cost as much."""
+    monkeypatch.setattr("fusemax.mapper.space.MOST_GRID", 3)
+    arch, shapes = small(lengths=4, buffer=300), {"M": 64, "N": 48, "K": 6}
+    one, two = (
+        map_cascade("matmul", arch, shapes, objective=objective, jobs=jobs, limit=limit, top=3) for jobs in (1, 2)
+    )
+    assert not one.statistics.proven
+    assert replace(one.statistics, seconds=0.0) == replace(two.statistics, seconds=0.0)
+    assert [found.mapping for found in one.best] == [found.mapping for found in two.best]
+
+
+def test_interrupted_within_a_structure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption while a tree is costed keeps what was costed of the same structure before."""
+    seen: list[Family] = []
+
+    def interrupt(space: Space, family: Family, accounting: Accounting) -> Costs | str:
+        seen.append(family)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return priced(space, family, accounting)
+
+    monkeypatch.setattr("fusemax.mapper.search.priced", interrupt)
+    monkeypatch.setattr(Generated, "structures", lambda self, _: iter([self.structure(0, 0)]))
+    found = map_cascade("matmul", small(lengths=4), MATMUL)
+    assert found.statistics.interrupted
+    assert found.statistics.trees == 3
+    assert found.best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_interrupted_processes(jobs: str) -> None:
+    """Ctrl-C reaches all processes of a search: it ends at once with the best so far, and without a traceback."""
+    asked = ["--cascade", "attention-sink", "--arch", "fusemax-cloud", "--model", "bert", "--seq", "4K"]
+    command = [sys.executable, "-m", "fusemax", "map", *asked, "--limit", "1000000", "--jobs", jobs]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               cwd=Path(__file__).parents[2], start_new_session=True)  # fmt: skip
+    time.sleep(8)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "")
+    assert "interrupted: this is the best so far" in out
+    assert " 0 trees and 0 candidates costed" not in out
+
+
+def test_whoever_needs_the_whole_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encoder layers and machines of several sizes need the best of many searches: they end with an interruption of one."""
+    take = Search.take
+
+    def interrupt(self: Search, tried: Tried) -> Entry | None:
+        take(self, tried)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Search, "take", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        end_to_end(["fusemax-binding"], ["bert"], [1024])  # its linear layers are searched
+    with pytest.raises(KeyboardInterrupt):
+        end_to_end(["fusemax-binding"], ["bert"], [1024], search=True)
+    shapes = {"B": 1, "H": 1, "E": 64, "F": 64, "M": 256, "P": 256}
+    with pytest.raises(KeyboardInterrupt):
+        pareto(check(load_cascade("attention-1pass")), load_arch("fusemax-cloud"), shapes, dims=[16, 32])
+
+
+def test_annealing_leaves_where_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a tree of which nothing fits annealing goes on to the next, though nothing of that fits either."""
+    steps: list[tuple[State, State]] = []
+    neighbour = Generated.neighbour
+
+    def step(self: Generated, state: State, source: Random) -> State:
+        found = neighbour(self, state, source)
+        steps.append((state, found))
+        return found
+
+    monkeypatch.setattr(Generated, "neighbour", step)
+    monkeypatch.setattr("fusemax.mapper.search.priced", lambda *_: "nothing fits")
+    with pytest.raises(FusemaxError):
+        map_cascade("matmul", small(lengths=4), MATMUL, strategy="anneal", limit=30)
+    assert len(steps) == 29
+    assert all(before[1] == after[0] for before, after in pairwise(steps))
