@@ -172,7 +172,7 @@ def _check_asked(
     if template is not None:
         raise FusemaxError("a mapping, and a template to find one", "leave --mapping or --template out")
     if not sized:
-        hint = f"add --dims for machines of several sizes, or search what it leaves open: --template {mapping.name}"
+        hint = "add --dims for machines of several sizes, or --template to search what it leaves open"
         raise FusemaxError(f"a front of mappings, and '{mapping.name}' is one of them", hint)
     if decided or limit is not None:
         raise FusemaxError(f"'{mapping.name}' decides all, and nothing is searched",

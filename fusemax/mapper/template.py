@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.errors import FusemaxError, Problem
+from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Expr, Name, Number, names, rank_of
@@ -61,6 +61,18 @@ class Template:
         self.least_bytes = 0.0
         self.least_j = 0.0
         self.least_s = 0.0
+        self._check_fixed()
+
+    def _check_fixed(self) -> None:
+        """Refuse what the template has no choice of."""
+        if self.fixed.units:
+            message = f"'{self.mapping.name}' itself says which unit runs {listed(list(self.fixed.units))}"
+            raise FusemaxError(message, "leave it out, or search without a template")
+        for name, branches in _branches(self.mapping.body):
+            chosen = " ".join(self.fixed.words.get(name, (str(self.fixed.numbers.get(name, branches[0])),)))
+            if chosen not in branches:
+                hint = did_you_mean(chosen, branches) or f"it is {listed(branches, word='or')}"
+                raise FusemaxError(f"'{name}' is fixed at '{chosen}', for which there is no case", hint)
 
     # ----------------------------------------------------------------------------------------------------------- words
 

@@ -180,6 +180,19 @@ def test_cases_of_which_one_does_not_suit() -> None:
     assert result.statistics.refused == (("'k' has 6 points, but 'array2d' only 4 rows", 1),)
 
 
+@pytest.mark.parametrize("word", ["here", "3"])
+def test_cases_that_there_are_not(word: str) -> None:
+    """A parameter that is fixed at a word for which there is no case is refused with those that there are."""
+    message = f"'where' is fixed at '{word}', for which there is no case"
+    assert refused(template=parse_mapping(TWO), fix=[f"where={word}"]) == (message, "it is 'narrow' or 'wide'")
+
+
+def test_units_of_a_template() -> None:
+    """A template has a unit for every Einsum: another one is refused, not passed over."""
+    message = "'two' itself says which unit runs 'Z'"
+    assert refused(template=parse_mapping(TWO), fix=["Z=array1d"])[0] == message
+
+
 def test_axes_that_are_too_short() -> None:
     """If no case suits the machine, its axis is the reason, not the lengths that are open."""
     shapes = {"B": 1, "H": 1, "E": 8, "F": 8, "M": 16, "P": 16}
