@@ -48,6 +48,11 @@ class Batch:
         return prod(map(len, self.options))
 
     @property
+    def costings(self) -> int:
+        """How many of them are costed one by one."""
+        return 1 + sum(len(options) - 1 for options in self.options)
+
+    @property
     def points(self) -> int:
         """The tile sizes of each."""
         return max((len(values) for values in self.grid.values()), default=1)
@@ -98,8 +103,8 @@ class Best:
     whole: bool
 
 
-def best_of(batch: Batch, objective: Objective, accounting: Accounting, top: int, most: int = MOST) -> Best:
-    """The best combinations, of at most so many.
+def best_of(batch: Batch, objective: Objective, accounting: Accounting, top: int) -> Best:
+    """The best combinations.
 
     Raises `FusemaxError` if the tree is none that the cascade or the machine allows.
     """
@@ -109,7 +114,7 @@ def best_of(batch: Batch, objective: Objective, accounting: Accounting, top: int
     again = base.costs(base.sums, arch.clock_hz, bandwidth, roomy=True).latency_s
     assert np.allclose(again, np.asarray(base.latency_s, np.float64), rtol=1e-9, atol=0), "its parts are what it takes"
     allowed = [[pick for pick, part in enumerate(each) if part is not None] for each in moves]
-    combinations = list(islice(product(*allowed), min(most, MOST)))
+    combinations = list(islice(product(*allowed), MOST))
     chunk = max(1, AT_ONCE // batch.points)
     found: list[tuple[tuple[float, ...], tuple[int, ...]]] = []
     fitting = 0

@@ -45,6 +45,11 @@ class Family:
         """It is one tree."""
         return 1
 
+    @property
+    def costings(self) -> int:
+        """It is costed once."""
+        return 1
+
     def member(self, at: int) -> dict[str, Any]:
         """The parameters of one candidate."""
         return {**self.words, **{name: values[at].item() for name, values in self.grid.items()}}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from fusemax.mapper.fixed import fixed_of
 from fusemax.mapper.objective import OBJECTIVES, objective_of, rounded
 from fusemax.mapper.relax import relaxed
 from fusemax.mapper.scaling import scaled
-from fusemax.mapper.search import MOST_TREES, Search, Space, Structure, exhaustive, priced
+from fusemax.mapper.search import MOST_TREES, Search, Space, exhaustive, priced, promising
 from fusemax.model import evaluate
 from fusemax.model.compare import accounting_of
 from fusemax.model.energy import Accounting, area_m2
@@ -265,7 +265,7 @@ class _Collector:
 
     def collect(self) -> bool:
         """Cost trees all over the space, the best by each axis, and more trees; whether these were all."""
-        trees = self.promising()
+        trees = (family for structure in promising(self.space) for family in self.space.families(structure))
         try:
             self.explore(trees, self.limit // 2)
             for axis in self.axes if self.trees == self.limit // 2 else ():
@@ -276,26 +276,6 @@ class _Collector:
         except KeyboardInterrupt:
             self.interrupted = True
             return False
-
-    def promising(self) -> Iterator[Family]:
-        """The trees of all structures, which alternate by time and by energy.
-
-        Structures with the same bounds are much alike: a first one of each comes before the others.
-        """
-        seen: dict[tuple[float, float], list[Structure]] = defaultdict(list)
-        others: list[Structure] = []
-        orders = (self.space.structures(by_energy) for by_energy in (False, True))
-        for structure in (each for pair in zip_longest(*orders) for each in pair if each is not None):
-            alike = seen[structure.least_s, structure.least_j]
-            if structure in alike:
-                continue
-            alike.append(structure)
-            if len(alike) == 1:
-                yield from self.space.families(structure)
-            else:
-                others.append(structure)
-        for structure in others:
-            yield from self.space.families(structure)
 
     def explore(self, trees: Iterator[Family], limit: int) -> None:
         """Cost trees up to a limit."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 import signal
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,8 +27,8 @@ SAME = 1e-8
 """Relative difference below which two values of an objective are the same."""
 TIES = 16
 """Trees of loops, with all that they may hold, that are costed after the bound is reached, for the best of them otherwise."""
-MOST_TREES = 200_000
-"""Trees that an exhaustive search costs; beyond, it stops without a proof."""
+MOST_TREES = 2500
+"""Trees that an exhaustive search costs one by one; beyond, it stops without a proof. What else they may hold comes free."""
 AHEAD = 16
 """Trees of loops that wait for each process, or that it has costed and that wait for their turn."""
 STEPS = 400
@@ -111,6 +112,7 @@ class Search:
     seed: int = 0
     progress: Callable[[int, float], None] | None = None
     best: list[Entry] = field(default_factory=list)
+    costings: int = 0
     trees: int = 0
     costed: int = 0
     fitting: int = 0
@@ -148,6 +150,7 @@ class Search:
 
     def take(self, tried: Tried) -> Entry | None:
         """Take down what was tried; the best candidate of it, if one fits."""
+        self.costings += tried.costings
         self.trees += tried.trees
         self.costed += tried.costed
         self.fitting += tried.fitting
@@ -170,10 +173,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of trees: those that may be best, with what all of their candidates cost; how many trees and candidates
-    were costed, how many candidates fit, why trees are none, and whether all trees were looked at."""
+    """What came of trees: those that may be best, with what all of their candidates cost; how many were costed one by
+    one, how many trees and candidates that are, how many candidates fit, why trees are none, and whether all trees were looked at."""
 
     found: tuple[tuple[Family, Costs], ...]
+    costings: int
     trees: int
     costed: int
     fitting: int
@@ -181,18 +185,18 @@ class Tried:
     whole: bool = True
 
 
-def try_out(work: Work, space: Space, objective: Objective, accounting: Accounting, top: int, most: int) -> Tried:
-    """Cost one tree, or at most so many that differ in what they hold."""
+def try_out(work: Work, space: Space, objective: Objective, accounting: Accounting, top: int) -> Tried:
+    """Cost one tree, or those that differ in what they hold."""
     try:
         if isinstance(work, Family):
             costs = priced(space, work, accounting)
-            return Tried(((work, costs),), 1, work.size, int(np.count_nonzero(costs.feasible)))
-        best = best_of(work, objective, accounting, top, most)
+            return Tried(((work, costs),), 1, 1, work.size, int(np.count_nonzero(costs.feasible)))
+        best = best_of(work, objective, accounting, top)
         found = tuple((family, priced(space, family, accounting)) for family in best.families)
-        return Tried(found, best.trees, best.trees * work.points, best.fitting, best.refused, best.whole)
+        return Tried(found, work.costings, best.trees, best.trees * work.points, best.fitting, best.refused, best.whole)
     except FusemaxError as error:
-        trees = min(work.trees, most)
-        return Tried((), trees, 0, 0, Counter({error.problems[0].message: trees}))
+        trees = work.trees
+        return Tried((), work.costings, trees, 0, 0, Counter({error.problems[0].message: trees}))
 
 
 def priced(space: Space, family: Family, accounting: Accounting) -> Costs:
@@ -201,32 +205,59 @@ def priced(space: Space, family: Family, accounting: Accounting) -> Costs:
 
 
 def exhaustive(search: Search) -> None:
-    """Cost the most promising structures first, until no structure that is left can be better: then it is proven."""
-    rest, ties, tied = 0.0, 0, False
+    """Cost the most promising structures first, until no structure that is left can be better: then it is proven. A search
+    that its limit cuts off costs half of its trees so, and then goes on all over the space."""
     try:
-        with closing(_turns(search)) as turns:
-            for structure, tried, partial in turns:
-                search.partial |= partial
-                if tried is None:
-                    rest = search.rest(structure)
-                    if rest > search.value() * (1 + SAME):
-                        search.proven = True
-                        return
-                    tied = search.value() <= rest * (1 + SAME)
-                    search.proven |= tied
-                    if tied and ties >= TIES:
-                        return
-                elif not search.hopeless(structure):
-                    search.take(tried)
-                    ties += tied
-                    search.partial |= not tried.whole
-                    if search.trees >= search.limit:
-                        search.proven |= search.value() <= rest * (1 + SAME)
-                        return
-        search.partial |= search.space.partial
-        search.proven = True
+        if _in_order(search, search.limit // 2):
+            with closing(_turns(search, promising(search.space), search.limit - search.costings)) as turns:
+                for structure, tried, partial in turns:
+                    search.partial |= partial
+                    if tried is not None and not search.hopeless(structure):
+                        search.take(tried)
     except KeyboardInterrupt:
         search.interrupted = True
+
+
+def _in_order(search: Search, limit: int) -> bool:
+    """Cost the most promising structures first; whether a limit ended that."""
+    rest, ties, tied = 0.0, 0, False
+    structures = search.space.structures(search.objective.name == "energy")
+    with closing(_turns(search, structures, max(1, limit))) as turns:
+        for structure, tried, partial in turns:
+            search.partial |= partial
+            if tried is None:
+                rest = search.rest(structure)
+                tied = search.value() <= rest * (1 + SAME)
+                search.proven |= tied or rest > search.value() * (1 + SAME)
+                if rest > search.value() * (1 + SAME) or (tied and ties >= TIES):
+                    return False
+            elif not search.hopeless(structure):
+                search.take(tried)
+                ties += tied
+                search.partial |= not tried.whole
+                if search.costings >= limit:
+                    search.proven |= search.value() <= rest * (1 + SAME)
+                    return not search.proven
+    search.partial |= search.space.partial
+    search.proven = True
+    return False
+
+
+def promising(space: Space) -> Iterator[Any]:
+    """All structures, which alternate by time and by energy: of those with the same bounds, which are much alike, a first
+    one before the others."""
+    seen: dict[tuple[float, float], list[Any]] = defaultdict(list)
+    others: list[Any] = []
+    orders = (space.structures(by_energy) for by_energy in (False, True))
+    for structure in (each for pair in zip_longest(*orders) for each in pair if each is not None):
+        alike = seen[structure.least_s, structure.least_j]
+        if structure not in alike:
+            alike.append(structure)
+            if len(alike) == 1:
+                yield structure
+            else:
+                others.append(structure)
+    yield from others
 
 
 Turn = tuple[Any, Tried | None, bool]
@@ -234,19 +265,19 @@ Turn = tuple[Any, Tried | None, bool]
 far."""
 
 
-def _turns(search: Search) -> Generator[Turn, None, None]:
+def _turns(search: Search, structures: Iterator[Any], left: int) -> Generator[Turn, None, None]:
     """Structures in order, each with its trees; with several jobs, other processes cost trees that are still to come."""
     about = search.objective.name, search.accounting, search.top
     if search.jobs <= 1:
-        for structure, work, most, partial in _listed(search):
-            tried = None if work is None else try_out(work, search.space, search.objective, *about[1:], most)
+        for structure, work, partial in _listed(search, structures, left):
+            tried = None if work is None else try_out(work, search.space, search.objective, *about[1:])
             yield structure, tried, partial
         return
     pool = ProcessPoolExecutor(search.jobs, initializer=_begin, initargs=(search.space, *about))
     try:
         waiting: deque[tuple[Any, Future[Tried] | None, bool]] = deque()
-        for structure, work, most, partial in _listed(search):
-            waiting.append((structure, None if work is None else pool.submit(_work, work, most), partial))
+        for structure, work, partial in _listed(search, structures, left):
+            waiting.append((structure, None if work is None else pool.submit(_work, work), partial))
             if len(waiting) > AHEAD * search.jobs:
                 yield _ended(*waiting.popleft())
         while waiting:
@@ -255,17 +286,18 @@ def _turns(search: Search) -> Generator[Turn, None, None]:
         pool.shutdown(cancel_futures=True)
 
 
-def _listed(search: Search) -> Iterator[tuple[Any, Work | None, int, bool]]:
-    """Structures in order: None, then the trees of those that may be better; how many of them may be costed; and whether
-    the space is a part so far."""
-    space, left = search.space, search.limit
-    for structure in space.structures(search.objective.name == "energy"):
-        yield structure, None, left, space.partial
+def _listed(search: Search, structures: Iterator[Any], left: int) -> Iterator[tuple[Any, Work | None, bool]]:
+    """Structures in order: None, then the trees of those that may be better, up to so many costings; and whether the space
+    is a part so far."""
+    space = search.space
+    for structure in structures:
+        yield structure, None, space.partial
         if not search.hopeless(structure):
             for work in space.batches(structure):
-                if left > 0:
-                    yield structure, work, left, space.partial
-                left -= work.trees
+                if left <= 0:
+                    return
+                left -= work.costings
+                yield structure, work, space.partial
 
 
 def _ended(structure: Any, tried: Future[Tried] | None, partial: bool) -> Turn:
@@ -282,9 +314,9 @@ def _begin(space: Space, objective: str, accounting: Accounting, top: int) -> No
     _WORKER.update(space=space, objective=objective_of(objective), accounting=accounting, top=top)
 
 
-def _work(work: Work, most: int) -> Tried:
+def _work(work: Work) -> Tried:
     """What comes of trees, in a process of its own."""
-    return try_out(work, **_WORKER, most=most)
+    return try_out(work, **_WORKER)
 
 
 def anneal(search: Search) -> None:
@@ -297,7 +329,7 @@ def anneal(search: Search) -> None:
         state = search.space.start(source)
         now = _settle(search, state)
         for step in range(STEPS - 1):
-            if search.trees >= search.limit:
+            if search.costings >= search.limit:
                 return
             temperature = START * (END / START) ** (step / STEPS)
             other = search.space.neighbour(state, source)
@@ -314,8 +346,7 @@ def _settle(search: Search, state: Any) -> float:
     work = search.space.batch(state)
     if work is None:
         return math.inf
-    left = search.limit - search.trees
-    entry = search.take(try_out(work, search.space, search.objective, search.accounting, search.top, left))
+    entry = search.take(try_out(work, search.space, search.objective, search.accounting, search.top))
     return math.inf if entry is None else entry.key[0]
 
 
