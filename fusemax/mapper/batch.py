@@ -8,8 +8,8 @@ those stand for all combinations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -91,44 +91,48 @@ class Parts:
         )
 
 
-@dataclass(frozen=True)
-class Best:
-    """The families of the best combinations, the best first; how many there are, how many candidates fit, why others
-    cannot be, and whether all were looked at."""
+@dataclass
+class Tally:
+    """How many combinations were costed, why others cannot be, and whether all were looked at."""
 
-    families: list[Family]
-    trees: int
-    fitting: int
-    refused: Counter[str]
-    whole: bool
+    trees: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    whole: bool = True
 
 
-def best_of(batch: Batch, objective: Objective, accounting: Accounting, top: int) -> Best:
-    """The best combinations.
+def combined(batch: Batch, accounting: Accounting, tally: Tally) -> Iterator[tuple[list[tuple[int, ...]], Costs]]:
+    """All combinations, many at once: the number of the way for each tensor, and the costs, one row a combination.
 
     Raises `FusemaxError` if the tree is none that the cascade or the machine allows.
     """
     arch = batch.builder.arch
-    base, moves, refused = _each(batch, accounting)
+    base, moves, tally.refused = _each(batch, accounting)
     bandwidth = arch.outermost.bandwidth_bytes_s or float("inf")
     again = base.costs(base.sums, arch.clock_hz, bandwidth, roomy=True).latency_s
     assert np.allclose(again, np.asarray(base.latency_s, np.float64), rtol=1e-9, atol=0), "its parts are what it takes"
     allowed = [[pick for pick, part in enumerate(each) if part is not None] for each in moves]
-    combinations = list(islice(product(*allowed), MOST))
+    every = list(islice(product(*allowed), MOST))
+    tally.trees, tally.whole = len(every), len(every) == prod(map(len, allowed))
     chunk = max(1, AT_ONCE // batch.points)
-    found: list[tuple[tuple[float, ...], tuple[int, ...]]] = []
-    fitting = 0
-    for begin in range(0, len(combinations), chunk):
-        picks = combinations[begin : begin + chunk]
+    for begin in range(0, len(every), chunk):
+        picks = every[begin : begin + chunk]
         sums = np.broadcast_to(base.sums, (len(picks), *base.sums.shape)).copy()
         for number, each in enumerate(moves):
             if len(each) > 1:
                 sums += np.stack([each[pick[number]] for pick in picks])
-        costs = base.costs(sums, arch.clock_hz, bandwidth)
+        yield picks, base.costs(sums, arch.clock_hz, bandwidth)
+
+
+def best_of(
+    batch: Batch, objective: Objective, accounting: Accounting, top: int, tally: Tally
+) -> tuple[list[Family], int]:
+    """The families of the best combinations, the best first, and how many candidates fit. Raises as `combined` does."""
+    found: list[tuple[tuple[float, ...], tuple[int, ...]]] = []
+    fitting = 0
+    for picks, costs in combined(batch, accounting, tally):
         fitting += int(np.count_nonzero(costs.feasible))
         found = sorted([*found, *_least(objective.keys(costs), picks, top)])[:top]
-    whole = len(combinations) == prod(map(len, allowed))
-    return Best([batch.family(picks) for _, picks in found], len(combinations), fitting, refused, whole)
+    return [batch.family(picks) for _, picks in found], fitting
 
 
 def _least(

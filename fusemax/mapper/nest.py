@@ -77,17 +77,25 @@ def nests(checked: Checked) -> Iterator[Nest]:
     blocked = tuple(v for v in common if v not in batch)
     others = dict.fromkeys(v for einsum in einsums for v in einsum.variables if v not in common)
     forced = tuple(v for v in others if v in iterative.values())
-    free = [v for v in others if v not in forced and (shares(einsums, v) or any(v in e.reduced for e in einsums))]
-    for number in range(len(free) + 1):
-        for chosen in combinations(free, number):
+    shared = [v for v in others if v not in forced and shares(einsums, v)]
+    for number in range(len(shared) + 1):
+        for chosen in combinations(shared, number):
             looped = (*forced, *chosen)
             bodies = _bodies(einsums, looped, iterative)
-            if bodies is not None:
-                yield Nest(batch, blocked, looped, bodies)
+            if bodies is None:
+                continue
+            yield Nest(batch, blocked, looped, bodies)
+            own = [v for body in bodies if len(body.einsums) == 1 for v in body.einsums[0].reduced]
+            own = [v for v in own if v in others and v not in shared and v not in forced]
+            for more in (chunks for times in range(1, len(own) + 1) for chunks in combinations(own, times)):
+                chunked = _bodies(einsums, (*looped, *more), iterative)
+                if chunked is not None:
+                    yield Nest(batch, blocked, (*looped, *more), chunked)
 
 
 def shares(einsums: Sequence[CheckedEinsum], variable: str) -> bool:
-    """Whether several Einsums have a variable. What one alone reduces is looped over in chunks, which run in its array."""
+    """Whether several Einsums have a variable. What one alone reduces is looped over, if it has a body of its own, in
+    chunks, which run in its array."""
     return sum(variable in einsum.variables for einsum in einsums) > 1
 
 

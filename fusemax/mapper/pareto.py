@@ -7,7 +7,6 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +16,13 @@ from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper import map_cascade, space_of
+from fusemax.mapper.batch import Tally, combined
 from fusemax.mapper.family import Costs, Family, exact
 from fusemax.mapper.fixed import fixed_of
 from fusemax.mapper.objective import OBJECTIVES, objective_of, rounded
 from fusemax.mapper.relax import relaxed
 from fusemax.mapper.scaling import scaled
-from fusemax.mapper.search import MOST_TREES, Search, Space, exhaustive, priced, promising
+from fusemax.mapper.search import MOST_TREES, Search, Space, Work, exhaustive, priced, promising
 from fusemax.model import evaluate
 from fusemax.model.compare import accounting_of
 from fusemax.model.energy import Accounting, area_m2
@@ -265,7 +265,7 @@ class _Collector:
 
     def collect(self) -> bool:
         """Cost trees all over the space, the best by each axis, and more trees; whether these were all."""
-        trees = (family for structure in promising(self.space) for family in self.space.families(structure))
+        trees = (work for structure in promising(self.space) for work in self.space.batches(structure))
         try:
             self.explore(trees, self.limit // 2)
             for axis in self.axes if self.trees == self.limit // 2 else ():
@@ -277,42 +277,50 @@ class _Collector:
             self.interrupted = True
             return False
 
-    def explore(self, trees: Iterator[Family], limit: int) -> None:
+    def explore(self, trees: Iterator[Work], limit: int) -> None:
         """Cost trees up to a limit."""
-        for family in islice(trees, max(0, limit - self.trees)):
-            self.trees += 1
-            self.price(family)
+        while self.trees < limit and (work := next(trees, None)) is not None:
+            self.trees += work.costings
+            self.price(work)
 
     def seek(self, axis: str) -> None:
         """Take in the best that a search by an axis finds."""
-        search = Search(self.space, objective_of(axis), self.accounting, top=5, limit=MOST_TREES)
+        search = Search(self.space, objective_of(axis), self.accounting, top=5)
         exhaustive(search)
-        self.trees += search.trees
         self.costed += search.costed
         for entry in search.best:
             self.price(entry.family)
         if search.interrupted:
             raise KeyboardInterrupt
 
-    def price(self, family: Family) -> None:
-        """Cost a tree and take its candidates in."""
+    def price(self, work: Work) -> None:
+        """Cost trees and take their candidates in."""
+        tally = Tally()
         try:
-            self.take(family, priced(self.space, family, self.accounting))
+            if isinstance(work, Family):
+                self.take([work], priced(self.space, work, self.accounting))
+            else:
+                for picks, costs in combined(work, self.accounting, tally):
+                    self.take([*map(work.family, picks)], costs)
         except FusemaxError as error:
-            self.refused[error.problems[0].message] += 1
-            return
+            tally.refused[error.problems[0].message] += work.trees
+        self.refused.update(tally.refused)
         if self.progress is not None and self.members:
             self.progress(self.trees, float(self.values[:, 0].min()))
 
-    def take(self, family: Family, costs: Costs) -> None:
-        """Take in the candidates of a tree."""
-        self.costed += family.size
+    def take(self, families: Sequence[Family], costs: Costs) -> None:
+        """Take in the candidates of trees, one row each, or of a single one."""
+        self.costed += costs.latency_s.size
         columns = {"latency": costs.latency_s, "energy": costs.energy_j, "buffer": costs.buffer_bytes}
-        table = np.column_stack([rounded(columns[axis]) for axis in self.axes])
-        fits = np.flatnonzero(costs.feasible)
+        table = np.column_stack([np.ravel(rounded(columns[axis])) for axis in self.axes])
+        fits = np.flatnonzero(np.ravel(costs.feasible))
         mine = fits[undominated(table[fits])] if len(fits) else fits
+        points = costs.latency_s.shape[-1]
         share = costs.share
-        fresh = [(family, int(at), None if share is None else float(share[at])) for at in mine]
+        fresh = [
+            (families[at // points], int(at % points), None if share is None else float(share[at % points]))
+            for at in mine
+        ]
         every = table[mine] if self.values is None else np.concatenate([self.values, table[mine]])
         kept = undominated(every)
         self.members = [member for member, keep in zip([*self.members, *fresh], kept, strict=True) if keep]

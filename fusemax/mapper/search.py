@@ -18,7 +18,7 @@ import numpy as np
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
-from fusemax.mapper.batch import Batch, best_of
+from fusemax.mapper.batch import Batch, Tally, best_of
 from fusemax.mapper.family import Costs, Family, cost
 from fusemax.mapper.objective import Objective, objective_of
 from fusemax.model.energy import Accounting
@@ -191,12 +191,12 @@ def try_out(work: Work, space: Space, objective: Objective, accounting: Accounti
         if isinstance(work, Family):
             costs = priced(space, work, accounting)
             return Tried(((work, costs),), 1, 1, work.size, int(np.count_nonzero(costs.feasible)))
-        best = best_of(work, objective, accounting, top)
-        found = tuple((family, priced(space, family, accounting)) for family in best.families)
-        return Tried(found, work.costings, best.trees, best.trees * work.points, best.fitting, best.refused, best.whole)
+        tally = Tally()
+        families, fitting = best_of(work, objective, accounting, top, tally)
+        found = tuple((family, priced(space, family, accounting)) for family in families)
+        return Tried(found, work.costings, tally.trees, tally.trees * work.points, fitting, tally.refused, tally.whole)
     except FusemaxError as error:
-        trees = work.trees
-        return Tried((), work.costings, trees, 0, 0, Counter({error.problems[0].message: trees}))
+        return Tried((), work.costings, work.trees, 0, 0, Counter({error.problems[0].message: work.trees}))
 
 
 def priced(space: Space, family: Family, accounting: Accounting) -> Costs:

@@ -7,7 +7,7 @@ moved; a search takes the best first and stops when no structure left can be bet
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,7 +27,8 @@ from fusemax.mapper.build import Builder, Choice, Parts
 from fusemax.mapper.family import Family, divisors
 from fusemax.mapper.fixed import Fixed
 from fusemax.mapper.holds import hold_options
-from fusemax.mapper.layout import Chooser, Layout, Layouts
+from fusemax.mapper.joined import Joined, least_cycles
+from fusemax.mapper.layout import Chooser, Layout
 from fusemax.mapper.nest import Nest, nests, placed, shares
 from fusemax.mapper.objective import rounded
 from fusemax.model.plan import is_output, sources
@@ -35,8 +36,6 @@ from fusemax.model.uneven import balanced
 from fusemax.validate import solve_shapes
 
 OPERATOR = "give a unit the operator in the architecture's file, or write the Einsum with others"
-MOST_JOINED = 300_000
-"""Combinations of the bodies' layouts that are listed at once; of more, the best of each body are joined."""
 REORDERS, LEAPS, STRIDE = 0.5, 0.2, 20
 """A random walk takes another order that often, else another nest that often, and so many steps among its layouts in the
 mean."""
@@ -142,9 +141,9 @@ class Generated:
             yield {rank: length for rank, length in zip(inner, lengths, strict=True) if length is not None}
 
     @cached_property
-    def nests(self) -> list[tuple[Nest, Mapping[str, int], Mapping[str, int], _Joined]]:
+    def nests(self) -> list[tuple[Nest, Mapping[str, int], Mapping[str, int], Joined]]:
         """Every nest with lengths of the cascade's own splits, the sizes that follow, and the layouts of its bodies."""
-        found: list[tuple[Nest, Mapping[str, int], Mapping[str, int], _Joined]] = []
+        found: list[tuple[Nest, Mapping[str, int], Mapping[str, int], Joined]] = []
         wrong: FusemaxError | None = None
         solved = False
         for nest in nests(self.checked):
@@ -228,18 +227,18 @@ class Generated:
         """Joules that the operations take in the structure in which they take the fewest."""
         return min((float(joined.joules.min()) for _, _, _, joined in self.nests), default=self.unlisted[1])
 
-    def joined(self, nest: Nest, sizes: Mapping[str, int]) -> _Joined | None:
+    def joined(self, nest: Nest, sizes: Mapping[str, int]) -> Joined | None:
         """The layouts of all bodies together, in order of their least time; None if a body has none."""
         chooser = Chooser(self.checked, self.arch, nest, sizes, self.fixed.units, self.fixed.even)
         each = [chooser.layouts(body) for body in nest.bodies]
         if not all(len(layouts.pairs) for layouts in each):
             return None
-        joined = _Joined.of(each, self.arch.clock_hz, chooser.slots)
+        joined = Joined.of(each, self.arch.clock_hz, chooser.slots)
         self.considered += joined.combinations
         if chooser.cut:
             self.unlisted = 0.0, 0.0
         elif joined.combinations > len(joined.least):
-            least_s = max(self.floor_s, _least_cycles(each) / self.arch.clock_hz)
+            least_s = max(self.floor_s, least_cycles(each) / self.arch.clock_hz)
             least_j = sum(float(layouts.joules.min()) for layouts in each)
             self.unlisted = min(self.unlisted[0], least_s), min(self.unlisted[1], least_j)
         return joined
@@ -278,7 +277,9 @@ class Generated:
             return
         for outer, inner in self.orders(structure.nest):
             bare = Choice(structure.nest, structure.layouts, outer, inner)
-            yield Batch(builder, bare, tuple(self.options(builder, bare)), grid, self.shapes)
+            options = tuple(self.options(builder, bare))
+            if all(options):
+                yield Batch(builder, bare, options, grid, self.shapes)
 
     def families(self, structure: Structure) -> Iterator[Family]:
         """All trees of a structure, each with all of its tile sizes."""
@@ -313,8 +314,7 @@ class Generated:
     def batch(self, state: State) -> Batch | None:
         """The trees that a state means; None if a user wants none of them."""
         batches = list(self.batches(self.structure(state.number, state.at)))
-        batch = batches[state.order % len(batches)] if batches else None
-        return batch if batch is not None and batch.trees else None
+        return batches[state.order % len(batches)] if batches else None
 
     def options(self, builder: Builder, bare: Choice) -> list[tuple[Any, ...]]:
         """The holds of each tensor to choose from; none at all if a user wants it where nothing holds it.
@@ -356,66 +356,3 @@ class Generated:
                 self.barred[told] = None
             return [wanted] if divides else []
         return divisors(tiles) if even or parts.variable in builder.even else balanced(tiles)
-
-
-def _least_cycles(each: Sequence[Layouts]) -> float:
-    """The fewest cycles of the busiest unit in any combination of the bodies' layouts: of rows that others undercut in
-    every column none can be better, whatever is added."""
-    total = np.zeros((1, each[0].cycles.shape[1]))
-    for layouts in each:
-        rows = _undominated(layouts.cycles)
-        total = _undominated((total[:, None, :] + rows[None, :, :]).reshape(-1, total.shape[1]))
-    return float(total.max(axis=1).min())
-
-
-def _undominated(rows: Any) -> Any:
-    """The rows that no other undercuts or equals in every column."""
-    rows = rows[np.lexsort(rows.T[::-1])]
-    kept = []
-    while len(rows):
-        kept.append(rows[0])
-        rows = rows[~(rows >= rows[0]).all(axis=1)]
-    return np.array(kept)
-
-
-@dataclass(frozen=True)
-class _Joined:
-    """Layouts of several bodies together: `least` seconds in rising order, and which layouts each has."""
-
-    each: tuple[Layouts, ...]
-    order: Any
-    least: Any
-    joules: Any
-    by_energy: Any
-    combinations: int
-    slots: Mapping[str, Mapping[str, float]]
-
-    @staticmethod
-    def of(each: list[Layouts], clock_hz: float, slots: Mapping[str, Mapping[str, float]]) -> _Joined:
-        """Join the bodies' layouts, the best of each if there are too many combinations."""
-        counts = [len(layouts.pairs) for layouts in each]
-        combinations = int(np.prod(counts, dtype=object))
-        most = max(1, int(MOST_JOINED ** (1 / len(each)))) if combinations > MOST_JOINED else max(counts)
-        best = [np.argsort(layouts.cycles.max(axis=1), kind="stable")[:most] for layouts in each]
-        cycles, joules, odd = each[0].cycles[best[0]], each[0].joules[best[0]], each[0].odd[best[0]]
-        for layouts, chosen in zip(each[1:], best[1:], strict=True):
-            cycles = (cycles[:, None, :] + layouts.cycles[chosen][None, :, :]).reshape(-1, cycles.shape[-1])
-            joules = (joules[:, None] + layouts.joules[chosen][None, :]).reshape(-1)
-            odd = (odd[:, None] + layouts.odd[chosen][None, :]).reshape(-1)
-        least = cycles.max(axis=1) / clock_hz
-        order = np.lexsort((joules, odd, rounded(least)))
-        shape = [len(chosen) for chosen in best]
-        at = np.unravel_index(order, shape)
-        return _Joined(
-            tuple(each),
-            [b[i] for b, i in zip(best, at, strict=True)],
-            least[order],
-            joules[order],
-            np.lexsort((least[order], joules[order])),
-            combinations,
-            slots,
-        )
-
-    def layouts(self, number: int) -> tuple[Layout, ...]:
-        """The layouts of one combination."""
-        return tuple(of.layout(int(at[number])) for of, at in zip(self.each, self.order, strict=True))
