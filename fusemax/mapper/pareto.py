@@ -172,8 +172,9 @@ def _check_asked(
     if template is not None:
         raise FusemaxError("a mapping, and a template to find one", "leave --mapping or --template out")
     if not sized:
-        hint = "add --dims for machines of several sizes, or --template to search what it leaves open"
-        raise FusemaxError(f"a front of mappings, and '{mapping.name}' is one of them", hint)
+        message = f"'{mapping.name}' is one mapping, and one machine gives one point"
+        hint = f"add --dims for machines of other sizes, or search what it leaves open: --template {mapping.name}"
+        raise FusemaxError(message, hint)
     if decided or limit is not None:
         raise FusemaxError(f"'{mapping.name}' decides all, and nothing is searched",
                            "leave --fix, --keep and --limit out, or give a cascade and no mapping")  # fmt: skip

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 REACHED = {
-    "latency": "no assignment of the Einsums to units takes fewer cycles, and nothing moves less",
+    "latency": "no assignment of the Einsums to units takes fewer cycles, nor do inputs and outputs come in less time",
     "dram": "every input is read once, and every output is written once",
 }
 """What it means that the bound of an objective is reached."""

@@ -233,7 +233,7 @@ def test_open_lengths_of_uneven_splits(m: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "a front of mappings, and 'fusemax-binding' is one of them"),
+        ({}, "'fusemax-binding' is one mapping, and one machine gives one point"),
         ({"dims": [16], "fix": ["M0=256"]}, "'fusemax-binding' decides all, and nothing is searched"),
         ({"dims": [16], "keep": ["K=buffer"]}, "'fusemax-binding' decides all, and nothing is searched"),
         ({"dims": [16], "limit": 5}, "'fusemax-binding' decides all, and nothing is searched"),

@@ -104,7 +104,7 @@ def test_numbers_on_a_small_machine(cascade: str, shapes: dict[str, int]) -> Non
     """What is found for a machine of 4 x 4 computes what the cascade means, and is bound by what the model says."""
     checked, arch = check(load_cascade(cascade)), small(lengths=4)
     fix = [f"{einsum.name}=array1d" for einsum in checked.einsums if einsum.name in LIGHT]
-    for found in map_cascade(checked, arch, shapes, fix=fix, top=2, limit=60).best:
+    for found in map_cascade(checked, arch, shapes, fix=fix, top=2, limit=60, even=True).best:
         bound = bind(checked, arch, found.mapping, shapes, {})
         assert check_numbers(bound) <= TOLERANCE
         assert run(bound, latencies=False).makespan >= float(found.estimate.cycles) * (1 - 1e-9)
