@@ -53,7 +53,8 @@ class Statistics:
 
 @dataclass(frozen=True)
 class MapResult:
-    """The best mappings, best first; the objective, and the least value that any mapping of the space could have."""
+    """The best mappings, best first; the objective, the least value that any mapping of the space could have, and what the
+    space is: `among ...`."""
 
     cascade: str
     arch: str
@@ -63,6 +64,7 @@ class MapResult:
     least: float
     reasons: tuple[str, ...]
     statistics: Statistics
+    space: str
 
     @staticmethod
     def of(
@@ -87,6 +89,7 @@ class MapResult:
             least,
             reasons,
             statistics,
+            space.title,
         )
 
     def winner(self) -> Found:
@@ -124,6 +127,7 @@ class MapResult:
             "shapes": self.shapes,
             "least": self.least if np.isfinite(self.least) else None,
             "proven": s.proven,
+            "space": self.space,
             "best": [{**row, "mapping": str(f.mapping)} for row, f in zip(self.rows(), self.best, strict=True)],
             "reasons": list(self.reasons),
             "search": {

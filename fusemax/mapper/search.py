@@ -49,6 +49,8 @@ class Structure(Protocol):
 class Space(Protocol):
     """What strategies need to know of a space."""
 
+    title: str
+    """What it is: `among ...`."""
     checked: Checked
     arch: Arch
     shapes: dict[str, int]

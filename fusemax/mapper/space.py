@@ -75,6 +75,8 @@ class State:
 class Generated:
     """The space of a cascade on an architecture at given sizes."""
 
+    title = "among pipelines that fill their axes"
+
     def __init__(self, checked: Checked, arch: Arch, shapes: Mapping[str, int], fixed: Fixed) -> None:
         self.checked, self.arch, self.shapes, self.fixed = checked, arch, dict(shapes), fixed
         self.considered = 0

@@ -47,6 +47,8 @@ class Template:
     no other line holds; a share to spill is the smallest with which all fits; other numbers are divisors of what they split.
     """
 
+    title = "in the space of the template"
+
     def __init__(
         self, checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, int], fixed: Fixed
     ) -> None:

@@ -59,7 +59,7 @@ def _below(result: MapResult) -> Iterator[str]:
         yield "interrupted: this is the best so far"
     elif s.proven:
         least = f"; nothing takes less than {title_of(result.least, result.objective)}" if result.least > 0 else ""
-        yield f"optimal in this space{least}"
+        yield f"optimal {result.space}{least}"
     else:
         known = 0 < result.least < float("inf")
         within = f"; nothing takes less than {title_of(result.least, result.objective)}" if known else ""
