@@ -46,31 +46,31 @@ def _bare(node: Node) -> Node:
     return replace(node, comments=NO_COMMENTS)
 
 
-def tidy(mapping: MappingFile, bound: Bound) -> MappingFile:
+def tidy(mapping: MappingFile, bound: Bound, apart: bool) -> MappingFile:
     """The mapping without loops of one iteration, and without `uneven` where all tiles are equally long.
 
-    Loops that are spread over an axis stay, and so does a loop that `pipeline` or `stages` begins with, and one of several
-    bodies, for what is held in it is held there only.
+    Loops that are spread over an axis stay, and so does a loop that `pipeline` or `stages` begins with; if bodies are to
+    stay `apart`, also one of several, for what is held in it is held there only.
     """
     spread = {variable for placement in bound.plan.placements for _, variable in placement.axes}
     made = {part.variable for split in mapping.splits for part in split.parts if not _own(split, bound)}
     single = {v for v in made - spread if np.ndim(bound.mover.extents[v]) == 0 and bound.mover.extents[v] == 1}
-    single -= set(_needed(mapping.body, single))
+    single -= set(_needed(mapping.body, single, apart))
     splits = tuple(_tidy_split(split, single, bound) for split in mapping.splits)
     renamed = {split.parts[0].variable: split.variable for split in splits if len(split.parts) == 1}
     kept = tuple(split for split in splits if len(split.parts) > 1)
     return replace(mapping, splits=kept, body=tuple(_without(mapping.body, single - renamed.keys(), renamed)))
 
 
-def _needed(nodes: Iterable[Node], single: set[str]) -> Iterator[str]:
+def _needed(nodes: Iterable[Node], single: set[str], apart: bool) -> Iterator[str]:
     """Loops of one iteration that must stay: units overlap below them, or they keep bodies apart."""
     nodes = tuple(nodes)
-    several = sum(not isinstance(node, Hold) for node in nodes) > 1
+    several = apart and sum(not isinstance(node, Hold) for node in nodes) > 1
     for node in nodes:
         if isinstance(node, For) and set(node.variables) <= single and (several or node.overlap is not Overlap.FOR):
             yield node.variables[0]
         if isinstance(node, For | Group):
-            yield from _needed(node.body, single)
+            yield from _needed(node.body, single, apart)
 
 
 def _own(split: Split, bound: Bound) -> bool:

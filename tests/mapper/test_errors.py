@@ -167,8 +167,8 @@ def test_json(call: Called) -> None:
     """The JSON has the documented keys."""
     _, out, _ = call(*MATMUL, "--json")
     data = json.loads(out)
-    assert list(data)[:9] == [
-        "cascade", "arch", "objective", "shapes", "least", "proven", "best", "reasons", "search",
+    assert list(data)[:10] == [
+        "cascade", "arch", "objective", "shapes", "least", "proven", "space", "best", "reasons", "search",
     ]  # fmt: skip
     assert data["search"].keys() >= {
         "strategy", "considered", "trees", "costed", "fitting", "refused", "interrupted", "seconds",
