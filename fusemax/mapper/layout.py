@@ -143,6 +143,12 @@ class Chooser:
             joules += number * times * each.get(name, 0.0)
         return joules
 
+    def count(self, body: Body) -> int:
+        """How many choices for a body are looked at."""
+        able = [self.able(einsum) for einsum in body.einsums]
+        spreads = prod(sum(1 for _ in self.spreads(unit, body, able)) for unit in self.arch.units)
+        return spreads * min(prod(len(units) for units in able), MOST_ASSIGNMENTS)
+
     def layouts(self, body: Body) -> Layouts:
         """All choices for a body that the operators of the units and their registers allow."""
         able = [self.able(einsum) for einsum in body.einsums]

@@ -41,6 +41,8 @@ REORDERS, LEAPS, STRIDE = 0.5, 0.2, 20
 mean."""
 MOST_REFINED = 10_000
 """Structures whose sharper bounds are found; a search that needs more is no longer whole."""
+MOST_LAYOUTS = 20_000_000
+"""Layouts that are looked at; nests that come after them are left out."""
 MOST_GRID = 4096
 """Tile sizes of one tree that are costed at once."""
 
@@ -75,13 +77,13 @@ class State:
 class Generated:
     """The space of a cascade on an architecture at given sizes."""
 
-    title = "among pipelines that fill their axes"
-
     def __init__(self, checked: Checked, arch: Arch, shapes: Mapping[str, int], fixed: Fixed) -> None:
         self.checked, self.arch, self.shapes, self.fixed = checked, arch, dict(shapes), fixed
+        self.title = f"among pipelines{' of even tiles' if fixed.even else ''} that fill their axes"
         self.considered = 0
         self.partial = False
         self.unlisted = inf, inf
+        self.looked_at = 0
         self.barred: dict[str, None] = {}
         self._check_operators()
         self._check_fixed()
@@ -164,6 +166,10 @@ class Generated:
                     found.append((nest, own, sizes, joined))
         if wrong is not None and not solved:  # whatever the cascade's own splits are
             raise wrong
+        if not found and self.looked_at > MOST_LAYOUTS:
+            message = f"'{self.checked.cascade.name}' has too many Einsums to be fused as a whole: {len(placed(self.checked))}"
+            hint = "map its parts, as cascades of their own, or fix the units of most: `--fix NAME=UNIT`"
+            raise FusemaxError(message, hint)
         return found
 
     def structures(self, by_energy: bool = False) -> Iterator[Structure]:
@@ -232,6 +238,10 @@ class Generated:
     def joined(self, nest: Nest, sizes: Mapping[str, int]) -> Joined | None:
         """The layouts of all bodies together, in order of their least time; None if a body has none."""
         chooser = Chooser(self.checked, self.arch, nest, sizes, self.fixed.units, self.fixed.even)
+        self.looked_at += sum(map(chooser.count, nest.bodies))
+        if self.looked_at > MOST_LAYOUTS:
+            self.unlisted = 0.0, 0.0
+            return None
         each = [chooser.layouts(body) for body in nest.bodies]
         if not all(len(layouts.pairs) for layouts in each):
             return None

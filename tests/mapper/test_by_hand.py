@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from fusemax import FusemaxError, check, evaluate, load_cascade, parse
+from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade, parse
+from fusemax.ir.arch import Operation
 from fusemax.ir.checked import Checked
 from fusemax.mapper import map_cascade
 from fusemax.mapper.nest import placed
@@ -131,6 +134,16 @@ def test_a_cascade_with_too_many_assignments_is_not_proven() -> None:
     free = map_cascade(checked, arch, shapes, top=1)
     fixed = map_cascade(checked, arch, shapes, top=1, fix=["Y2=array1d", "Y3=array1d", "Y4=array1d"])
     assert not free.statistics.proven or free.best[0].value <= fixed.best[0].value
+
+
+def test_a_cascade_that_is_too_long() -> None:
+    """A whole encoder layer has more layouts than can be listed: it is refused at once, and the message says what to do."""
+    units = load_arch("fusemax-cloud").units
+    more = tuple(Operation(name, 1, 1e-12) for name in ("rsqrt", "gelu"))
+    arch = replace(load_arch("fusemax-cloud"), units=tuple(replace(unit, ops=(*unit.ops, *more)) for unit in units))
+    shapes = {"B": 8, "P": 1024, "M": 1024, "H": 12, "E": 64, "F": 64, "D": 768, "S": 3072}
+    with pytest.raises(FusemaxError, match="too many Einsums to be fused as a whole: 28\nhint: map its parts"):
+        map_cascade("encoder-layer", arch, shapes)
 
 
 def test_attention_whose_layouts_are_too_many_to_list() -> None:

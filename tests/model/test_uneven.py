@@ -129,5 +129,5 @@ def test_the_simulator_refuses() -> None:
     """The simulator says that it runs even tiles only."""
     bound = bind(MATMUL, small("fusemax-cloud", lengths=3), parse_mapping(text(ORDERS[0], AXES[0], (1, 3), (2, 3), (2, 2))),
                  {"M": 11, "N": 8, "K": 2}, {})  # fmt: skip
-    with pytest.raises(FusemaxError, match="the last tile of .* is shorter than .*, which the simulator does not run"):
+    with pytest.raises(FusemaxError, match=r"the last tile of .* is shorter than .*, which the simulator does not run"):
         run(bound)
