@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from fusemax.errors import FusemaxError, did_you_mean, listed
@@ -19,6 +20,7 @@ from fusemax.mapper.result import Found, MapResult
 from fusemax.mapper.search import MOST_TREES, STRATEGIES, Search, Space
 from fusemax.mapper.space import Generated
 from fusemax.mapper.template import Template
+from fusemax.model.bind import for_its_cascade
 from fusemax.model.compare import accounting_of
 from fusemax.syntax.arch import load_arch
 from fusemax.syntax.files import load_cascade
@@ -72,10 +74,11 @@ def map_cascade(
     space = space_of(checked, machine, shapes, fixed, tree)
     search = Search(space, objective_of(objective), charged, max(1, top), jobs, limit, seed, progress)
     start = time.perf_counter()
-    STRATEGIES[strategy](search)
-    seconds = time.perf_counter() - start
-    if not search.best and not search.interrupted:
-        raise relaxed(search)
+    with for_its_cascade(checked, tree) if tree else nullcontext():
+        STRATEGIES[strategy](search)
+        seconds = time.perf_counter() - start
+        if not search.best and not search.interrupted:
+            raise relaxed(search)
     found = []
     for entry in search.best:
         mapping, estimate = exact(checked, machine, entry.family, entry.at, space.shapes, charged, entry.share)

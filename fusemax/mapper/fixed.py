@@ -64,6 +64,8 @@ def fixed_of(
             part = name.lower() if name in checked.ranks and name not in parameters else name
             if numbers.setdefault(part, number) != number:
                 raise FusemaxError(f"'{part}' is fixed at '{numbers[part]}' and at '{number}'", "keep one")
+        elif name in lengths and _is_number(value):
+            raise FusemaxError(f"'{text}' fixes no length", "a length is an integer of at least 1")
         else:
             raise FusemaxError(
                 f"'{text}' fixes nothing", "write a length `p1=8`, a unit of an Einsum `SLN=array2d`, or a parameter"
@@ -97,12 +99,17 @@ def _lengths(checked: Checked, template: MappingFile | None) -> Iterator[str]:
         yield inner
 
 
-def _is_share(text: str) -> bool:
-    """Whether a text is a number from 0 to 1, such as a share to spill."""
+def _is_number(text: str) -> bool:
     try:
-        return 0 <= float(text) <= 1
+        float(text)
     except ValueError:
         return False
+    return True
+
+
+def _is_share(text: str) -> bool:
+    """Whether a text is a number from 0 to 1, such as a share to spill."""
+    return _is_number(text) and 0 <= float(text) <= 1
 
 
 def _pair(text: str, what: str, example: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from fusemax.errors import FusemaxError
+from fusemax.errors import FusemaxError, Problem
 from fusemax.mapper.family import used
 from fusemax.mapper.search import Search
 from fusemax.model.bind import bind_roomy
@@ -24,6 +24,7 @@ def relaxed(search: Search) -> FusemaxError:
         return FusemaxError(f"no mapping is left: all were left out because {reasons}", "fix and keep less")
     least = np.inf
     tried = 0
+    first: FusemaxError | None = None
     structures = space.structures(False)
     families = (f for s in islice(structures, TRIED) for f in space.families(s))
     for family in islice(families, TRIED):
@@ -32,7 +33,8 @@ def relaxed(search: Search) -> FusemaxError:
             bound = bind_roomy(
                 space.checked, space.arch, family.mapping, space.shapes, {**family.words, **family.grid, **share}
             )
-        except FusemaxError:
+        except FusemaxError as error:
+            first = first or error
             continue
         tried += 1
         least = min(least, float(np.min(used(bound))))
@@ -47,10 +49,11 @@ def relaxed(search: Search) -> FusemaxError:
         return FusemaxError(message, "give it more room, or fix and keep less")
     if search.refused:
         reason, times = search.refused.most_common(1)[0]
-        message = (
-            f"no tree of the space is a mapping; of {search.trees} that were tried, {times} for this reason: {reason}"
-        )
-        return FusemaxError(message, "fix and keep less, or give another template")
+        count = f"no tree of the space is a mapping; of {search.trees} that were tried, {times}"
+        if first is not None and first.problems[0].message == reason:
+            problem = Problem(f"{count} for the reason below", hint="fix and keep less, or mend the template")
+            return FusemaxError([problem, *first.problems])
+        return FusemaxError(f"{count} for this reason: {reason}", "fix and keep less, or give another template")
     return FusemaxError(
         f"no assignment of the Einsums of '{space.checked.cascade.name}' to the units of '{space.arch.name}' is left",
         "fix less; registers may be too small for the tiles that wait in them",

@@ -53,7 +53,7 @@ def bind_roomy(
     """Bind a mapping as if its memories had room for all that it holds; `fits` tells where they have."""
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
     choice = _choice(mapping, sizes, parameters)
-    with _for_its_cascade(checked, mapping):
+    with for_its_cascade(checked, mapping):
         plan = Planner(checked, arch, mapping, choice).plan()
     splits = _splits(checked, mapping)
     _check_legal(checked, arch, mapping, plan, splits, choice)
@@ -87,7 +87,7 @@ def fits(bound: Bound) -> Any:
 
 
 @contextmanager
-def _for_its_cascade(checked: Checked, mapping: MappingFile) -> Iterator[None]:
+def for_its_cascade(checked: Checked, mapping: MappingFile) -> Iterator[None]:
     """Errors inside begin with that the cascade is another than the mapping's, if it is."""
     try:
         yield

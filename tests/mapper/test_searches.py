@@ -175,7 +175,7 @@ def test_fixed_chunks(name: str) -> None:
         ({"fix": ["Z=array3d"]}, "'fusemax-cloud' has no unit 'array3d'"),
         ({"fix": ["m1"]}, "`--fix m1` has no `NAME=VALUE`"),
         ({"fix": ["=3"]}, "`--fix =3` has no `NAME=VALUE`"),
-        ({"fix": ["m1=0"]}, "'m1=0' fixes nothing"),
+        ({"fix": ["m1=0"]}, "'m1=0' fixes no length"),
         ({"fix": ["Y=array1d"]}, "'Y=array1d' fixes nothing"),
         ({"fix": ["q7=5"]}, "nothing open is called 'q7'"),
         ({"fix": ["k1=2"]}, "nothing open is called 'k1'"),
