@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,20 +56,35 @@ def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
     changing = changing_loops(trace.slices)
     for row, name in enumerate(names):
         mine = [task for task in trace.slices if task.server == name]
+        lanes = _lanes(mine)
         for kind in dict.fromkeys(task.name for task in mine):
             number = kinds.index(kind)
             color, hatch = COLORS[number % len(COLORS)], HATCHES[number // len(COLORS) % len(HATCHES)]
-            bars = [(task.start, task.end - task.start) for task in mine if task.name == kind]
-            narrow = max(length for _, length in bars) < EDGE_SHARE * (end - begin)
-            axes.broken_barh(
-                bars, (row - 0.4, 0.8), facecolor=color, edgecolor=color if narrow else "white", linewidth=0.3,
-                hatch=None if narrow else hatch, label=kind,
-            )  # fmt: skip
-        for task in mine:
+            narrow = max(task.end - task.start for task in mine if task.name == kind) < EDGE_SHARE * (end - begin)
+            for low, high in dict.fromkeys(lanes):
+                bars = [
+                    (t.start, t.end - t.start)
+                    for t, lane in zip(mine, lanes, strict=True)
+                    if (t.name, lane) == (kind, (low, high))
+                ]
+                axes.broken_barh(
+                    bars, (row - 0.4 + 0.8 * low, 0.8 * (high - low)), facecolor=color,
+                    edgecolor=color if narrow else "white", linewidth=0.3, hatch=None if narrow else hatch, label=kind,
+                )  # fmt: skip
+        for task, (low, high) in zip(mine, lanes, strict=True):
             first, last = max(task.start, begin), min(task.end, end)
             text, middle = _label(task, changing), (first + last) / 2
             if max(map(len, text.split("\n"))) < WIDE * (last - first) / (end - begin):
-                axes.text(middle, row, text, ha="center", va="center", fontsize=6, clip_on=True, bbox=PLATE)
+                axes.text(
+                    middle,
+                    row - 0.4 + 0.4 * (low + high),
+                    text,
+                    ha="center",
+                    va="center",
+                    fontsize=6,
+                    clip_on=True,
+                    bbox=PLATE,
+                )
     axes.set_xlim(begin, end)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -76,6 +92,18 @@ def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
     fixed = fixed_loops(trace.slices, changing)
     title = f"{trace.mapping} ({trace.cascade} on {trace.arch})"
     axes.set_title(f"{title}, {fixed}" if fixed else title, fontsize=10, loc="left")
+
+
+def _lanes(tasks: Sequence[Slice]) -> list[tuple[float, float]]:
+    """The part of its band that each task takes, from top to bottom: those that take turns stand one above the other."""
+    turns = Counter(task.start for task in tasks if task.end > task.start)
+    seen: Counter[float] = Counter()
+    lanes = []
+    for task in tasks:
+        number, many = seen[task.start], max(1, turns[task.start])
+        seen[task.start] += task.end > task.start
+        lanes.append((min(number, many - 1) / many, min(number + 1, many) / many))
+    return lanes
 
 
 def _label(task: Slice, changing: set[str]) -> str:
