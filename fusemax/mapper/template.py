@@ -60,6 +60,7 @@ class Template:
         self.partial = False
         self.unlisted = float("inf"), float("inf")
         self.barred: dict[str, None] = {}
+        self.suited: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.least_bytes = 0.0
         self.least_j = 0.0
         self.least_s = 0.0
@@ -209,7 +210,19 @@ class Template:
 
     def fitting(self, words: Words) -> dict[str, Any]:
         """The values for which no axis is too short for what a choice of words spreads over it; all if it always is:
-        then costing them tells why."""
+        then costing them tells why. What is spread depends on the words that `case` looks at."""
+        key = tuple(words.get(name) for name in self.cases)
+        if key not in self.suited:
+            self.suited[key] = self.suiting(words)
+        return self.suited[key]
+
+    @cached_property
+    def cases(self) -> list[str]:
+        """The parameters that `case` looks at."""
+        return list(dict(_branches(self.mapping.body)))
+
+    def suiting(self, words: Words) -> dict[str, Any]:
+        """The same for words that were not seen before."""
         axes = {(unit.name, axis): length for unit in self.arch.units for axis, length in unit.axes}
         spread = [
             (variable, axes.get((block.unit, axis), 0))

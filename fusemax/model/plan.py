@@ -328,7 +328,10 @@ def is_output(tensor: Tensor) -> bool:
 
 def parts_of(variables: Iterable[str], splits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Variables with those that the mapping splits replaced by their parts."""
-    return tuple(part for variable in variables for part in splits.get(variable, (variable,)))
+    found: list[str] = []
+    for variable in variables:
+        found += splits.get(variable) or (variable,)
+    return tuple(found)
 
 
 def with_places(checked: Checked, splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
