@@ -56,7 +56,7 @@ def _below(result: MapResult) -> Iterator[str]:
     for reason, times in s.refused[:3]:
         yield f"  {readable_number(times)} refused: {reason}"
     if s.interrupted:
-        yield "interrupted: this is the best so far"
+        yield "interrupted: this is the best so far" if result.best else "interrupted: nothing was found so far"
     elif s.proven:
         least = f"; nothing takes less than {title_of(result.least, result.objective)}" if result.least > 0 else ""
         yield f"optimal {result.space}{least}"

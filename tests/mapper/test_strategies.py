@@ -108,3 +108,15 @@ def test_annealing_leaves_where_nothing_fits(monkeypatch: pytest.MonkeyPatch) ->
         map_cascade("matmul", small(lengths=4), MATMUL, strategy="anneal", limit=30)
     assert len(steps) == 29
     assert all(before[1] == after[0] for before, after in pairwise(steps))
+
+
+def test_interrupted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption before anything is costed leaves no mapping, and says so."""
+
+    def interrupt(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fusemax.mapper.search.try_out", interrupt)
+    found = map_cascade("matmul", small(lengths=4), MATMUL)
+    assert found.best == ()
+    assert "interrupted: nothing was found so far" in str(found)
