@@ -211,27 +211,29 @@ def exhaustive(search: Search) -> None:
     that its limit cuts off costs half of its trees so, and then goes on all over the space."""
     try:
         if _in_order(search, search.limit // 2):
-            with closing(_turns(search, promising(search.space), search.limit - search.costings)) as turns:
+            with closing(_turns(search, promising(search.space))) as turns:
                 for structure, tried, partial in turns:
                     search.partial |= partial
                     if tried is not None and not search.hopeless(structure):
                         search.take(tried)
+                        if search.costings >= search.limit:
+                            return
     except KeyboardInterrupt:
         search.interrupted = True
 
 
 def _in_order(search: Search, limit: int) -> bool:
-    """Cost the most promising structures first; whether a limit ended that."""
+    """Cost the most promising structures first; whether the limit ended that."""
     rest, ties, tied = 0.0, 0, False
-    structures = search.space.structures(search.objective.name == "energy")
-    with closing(_turns(search, structures, max(1, limit))) as turns:
+    with closing(_turns(search, search.space.structures(search.objective.name == "energy"))) as turns:
         for structure, tried, partial in turns:
             search.partial |= partial
             if tried is None:
                 rest = search.rest(structure)
                 tied = search.value() <= rest * (1 + SAME)
-                search.proven |= tied or rest > search.value() * (1 + SAME)
-                if rest > search.value() * (1 + SAME) or (tied and ties >= TIES):
+                beyond = rest > search.value() * (1 + SAME)
+                search.proven |= tied or beyond
+                if beyond or (tied and ties >= TIES):
                     return False
             elif not search.hopeless(structure):
                 search.take(tried)
@@ -267,18 +269,18 @@ Turn = tuple[Any, Tried | None, bool]
 far."""
 
 
-def _turns(search: Search, structures: Iterator[Any], left: int) -> Generator[Turn, None, None]:
+def _turns(search: Search, structures: Iterator[Any]) -> Generator[Turn, None, None]:
     """Structures in order, each with its trees; with several jobs, other processes cost trees that are still to come."""
     about = search.objective.name, search.accounting, search.top
     if search.jobs <= 1:
-        for structure, work, partial in _listed(search, structures, left):
+        for structure, work, partial in _listed(search, structures):
             tried = None if work is None else try_out(work, search.space, search.objective, *about[1:])
             yield structure, tried, partial
         return
     pool = ProcessPoolExecutor(search.jobs, initializer=_begin, initargs=(search.space, *about))
     try:
         waiting: deque[tuple[Any, Future[Tried] | None, bool]] = deque()
-        for structure, work, partial in _listed(search, structures, left):
+        for structure, work, partial in _listed(search, structures):
             waiting.append((structure, None if work is None else pool.submit(_work, work), partial))
             if len(waiting) > AHEAD * search.jobs:
                 yield _ended(*waiting.popleft())
@@ -288,17 +290,13 @@ def _turns(search: Search, structures: Iterator[Any], left: int) -> Generator[Tu
         pool.shutdown(cancel_futures=True)
 
 
-def _listed(search: Search, structures: Iterator[Any], left: int) -> Iterator[tuple[Any, Work | None, bool]]:
-    """Structures in order: None, then the trees of those that may be better, up to so many costings; and whether the space
-    is a part so far."""
+def _listed(search: Search, structures: Iterator[Any]) -> Iterator[tuple[Any, Work | None, bool]]:
+    """Structures in order: None, then the trees of those that may be better; and whether the space is a part so far."""
     space = search.space
     for structure in structures:
         yield structure, None, space.partial
         if not search.hopeless(structure):
             for work in space.batches(structure):
-                if left <= 0:
-                    return
-                left -= work.costings
                 yield structure, work, space.partial
 
 
