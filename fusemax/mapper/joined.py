@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusemax.mapper.layout import Layout, Layouts
-from fusemax.mapper.objective import rounded
+from fusemax.mapper.objective import rounded, undominated
 
 MOST_JOINED = 300_000
 """Combinations of the bodies' layouts that are listed at once; of more, the best of each body are joined."""
@@ -20,19 +20,10 @@ def least_cycles(each: Sequence[Layouts]) -> float:
     every column none can be better, whatever is added."""
     total = np.zeros((1, each[0].cycles.shape[1]))
     for layouts in each:
-        rows = _undominated(layouts.cycles)
-        total = _undominated((total[:, None, :] + rows[None, :, :]).reshape(-1, total.shape[1]))
+        rows = layouts.cycles[undominated(layouts.cycles)]
+        total = (total[:, None, :] + rows[None, :, :]).reshape(-1, total.shape[1])
+        total = total[undominated(total)]
     return float(total.max(axis=1).min())
-
-
-def _undominated(rows: Any) -> Any:
-    """The rows that no other undercuts or equals in every column."""
-    rows = rows[np.lexsort(rows.T[::-1])]
-    kept = []
-    while len(rows):
-        kept.append(rows[0])
-        rows = rows[~(rows >= rows[0]).all(axis=1)]
-    return np.array(kept)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,20 @@ def rounded(values: Any) -> Any:
     return np.where(finite, np.round(np.where(finite, array, 1.0) * scale) / scale, array)
 
 
+def undominated(values: Any) -> Any:
+    """Which rows no other row undercuts or equals in every column; of equal rows the first.
+
+    >>> undominated(np.array([[1.0, 4.0], [2.0, 2.0], [2.0, 3.0], [2.0, 2.0], [4.0, 1.0]])).tolist()
+    [True, True, False, False, True]
+    """
+    found = np.zeros(len(values), bool)
+    left = np.lexsort(values.T[::-1])  # whatever comes first there is undercut by nothing that is left
+    while len(left):
+        found[left[0]] = True
+        left = left[(values[left] < values[left[0]]).any(axis=1)]
+    return found
+
+
 OBJECTIVES = {
     objective.name: objective
     for objective in (

@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fusemax.mapper import map_cascade, space_of
 from fusemax.mapper.batch import Tally, combined
 from fusemax.mapper.family import Costs, Family, exact
 from fusemax.mapper.fixed import fixed_of
-from fusemax.mapper.objective import OBJECTIVES, objective_of, rounded
+from fusemax.mapper.objective import OBJECTIVES, objective_of, rounded, undominated
 from fusemax.mapper.relax import relaxed
 from fusemax.mapper.scaling import scaled
 from fusemax.mapper.search import MOST_TREES, Search, Space, Work, exhaustive, priced, promising
@@ -155,7 +156,7 @@ def pareto(
     whole = collector.collect()
     if not collector.members and not collector.interrupted:
         raise relaxed(
-            Search(space, objective_of("latency"), charged, 1, trees=collector.trees, refused=collector.refused)
+            Search(space, objective_of("latency"), charged, 1, trees=collector.costings, refused=collector.refused)
         )
     titled = [(str(i), *point) for i, point in enumerate(collector.points(), 1)]
     points = _marked(titled, axes)
@@ -231,22 +232,6 @@ def _marked(
     )
 
 
-def undominated(values: Any) -> Any:
-    """Which rows no other row undercuts or equals in every column; of equal rows the first.
-
-    >>> undominated(np.array([[1.0, 4.0], [2.0, 2.0], [2.0, 3.0], [2.0, 2.0], [4.0, 1.0]])).tolist()
-    [True, True, False, False, True]
-    """
-    order = np.lexsort(values.T[::-1])
-    kept: list[int] = []
-    for at in order:
-        if not kept or not np.all(values[kept] <= values[at], axis=1).any():
-            kept.append(int(at))
-    found = np.zeros(len(values), bool)
-    found[kept] = True
-    return found
-
-
 @dataclass
 class _Collector:
     """Costs trees, and keeps the candidates that no other dominates."""
@@ -259,9 +244,10 @@ class _Collector:
     progress: Callable[[int, float], None] | None = None
     values: Any = None
     members: list[tuple[Family, int, float | None]] = field(default_factory=list)
-    trees: int = 0
+    costings: int = 0
     costed: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    partial: bool = False
     interrupted: bool = False
 
     def collect(self) -> bool:
@@ -269,25 +255,27 @@ class _Collector:
         trees = (work for structure in promising(self.space) for work in self.space.batches(structure))
         try:
             self.explore(trees, self.limit // 2)
-            for axis in self.axes if self.trees == self.limit // 2 else ():
+            for axis in self.axes if self.costings >= self.limit // 2 else ():
                 if axis in OBJECTIVES:
                     self.seek(axis)
             self.explore(trees, self.limit)
-            return next(trees, None) is None and not self.space.partial
+            rest = next(trees, None)
+            return rest is None and not self.partial and not self.space.partial and isinf(self.space.unlisted[0])
         except KeyboardInterrupt:
             self.interrupted = True
             return False
 
     def explore(self, trees: Iterator[Work], limit: int) -> None:
         """Cost trees up to a limit."""
-        while self.trees < limit and (work := next(trees, None)) is not None:
-            self.trees += work.costings
+        while self.costings < limit and (work := next(trees, None)) is not None:
+            self.costings += work.costings
             self.price(work)
 
     def seek(self, axis: str) -> None:
         """Take in the best that a search by an axis finds."""
-        search = Search(self.space, objective_of(axis), self.accounting, top=5)
+        search = Search(self.space, objective_of(axis), self.accounting, top=5, limit=max(1, self.limit // 4))
         exhaustive(search)
+        self.costings += search.costings
         self.costed += search.costed
         for entry in search.best:
             self.price(entry.family)
@@ -299,32 +287,33 @@ class _Collector:
         tally = Tally()
         try:
             if isinstance(work, Family):
-                self.take([work], priced(self.space, work, self.accounting))
+                self.take(work, [], priced(self.space, work, self.accounting))
             else:
                 for picks, costs in combined(work, self.accounting, tally):
-                    self.take([*map(work.family, picks)], costs)
+                    self.take(work, picks, costs)
         except FusemaxError as error:
             tally.refused[error.problems[0].message] += work.trees
         self.refused.update(tally.refused)
+        self.partial |= not tally.whole
         if self.progress is not None and self.members:
-            self.progress(self.trees, float(self.values[:, 0].min()))
+            self.progress(self.costings, float(self.values[:, 0].min()))
 
-    def take(self, families: Sequence[Family], costs: Costs) -> None:
-        """Take in the candidates of trees, one row each, or of a single one."""
+    def take(self, work: Work, picks: Sequence[tuple[int, ...]], costs: Costs) -> None:
+        """Take in the candidates of a tree, or of those that `picks` make of a batch, one row each."""
         self.costed += costs.latency_s.size
         columns = {"latency": costs.latency_s, "energy": costs.energy_j, "buffer": costs.buffer_bytes}
         table = np.column_stack([np.ravel(rounded(columns[axis])) for axis in self.axes])
         fits = np.flatnonzero(np.ravel(costs.feasible))
-        mine = fits[undominated(table[fits])] if len(fits) else fits
-        points = costs.latency_s.shape[-1]
-        share = costs.share
-        fresh = [
-            (families[at // points], int(at % points), None if share is None else float(share[at % points]))
-            for at in mine
-        ]
+        mine = fits[undominated(table[fits])]
+        fresh = [divmod(int(at), costs.latency_s.shape[-1]) for at in mine]
         every = table[mine] if self.values is None else np.concatenate([self.values, table[mine]])
         kept = undominated(every)
-        self.members = [member for member, keep in zip([*self.members, *fresh], kept, strict=True) if keep]
+        old = len(self.members)
+        self.members = [member for member, keep in zip(self.members, kept[:old], strict=True) if keep]
+        for (row, at), keep in zip(fresh, kept[old:], strict=True):
+            if keep:
+                family = work if isinstance(work, Family) else work.family(picks[row])
+                self.members.append((family, at, None if costs.share is None else float(costs.share[at])))
         self.values = every[kept]
 
     def points(self) -> Iterator[tuple[Estimate, float | None, float, MappingFile]]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusemax.mapper.pareto import Front, undominated
+from fusemax.mapper.objective import undominated
+from fusemax.mapper.pareto import Front
 from fusemax.report.plots import COLORS, figure_type, save
 
 if TYPE_CHECKING:

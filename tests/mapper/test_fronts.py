@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, resources
+from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, parse, resources
 from fusemax.ir.arch import Arch
 from fusemax.mapper import map_cascade
-from fusemax.mapper.objective import DIGITS
-from fusemax.mapper.pareto import Front, Point, pareto, undominated
+from fusemax.mapper.objective import DIGITS, undominated
+from fusemax.mapper.pareto import Front, Point, _Collector, pareto
 from fusemax.mapper.scaling import scaled
 from tests.mapper.test_optimal import SMALL, Case, everything
 from tests.model.test_published import at
@@ -374,3 +374,26 @@ def test_points_have_what_is_asked_for() -> None:
     """A point's values by the names of the axes."""
     point = Point("a", 1.0, 2.0, 3.0, 4.0, load_mapping("flat"), True)
     assert [point.value(axis) for axis in ("latency", "energy", "area", "buffer")] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_layouts_that_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A front of a space of which not all layouts are listed is not whole, though all that are listed is costed."""
+    checked = check(parse("input A[M, P], B[M]\noutput Z[P], Y[M]\nZ[p] = A[m, p] * B[m]\nY[m] = B[m] * 2"))
+    shapes = {"M": 4, "P": 3}
+    assert pareto(checked, small(), shapes, limit=10**6).whole
+    monkeypatch.setattr("fusemax.mapper.joined.MOST_JOINED", 3)
+    assert not pareto(checked, small(), shapes, limit=10**6).whole
+
+
+def test_the_best_by_an_axis_is_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the limit cuts the space off, a search by each axis adds its best."""
+    sought: list[str] = []
+    seek = _Collector.seek
+
+    def record(self: _Collector, axis: str) -> None:
+        sought.append(axis)
+        seek(self, axis)
+
+    monkeypatch.setattr(_Collector, "seek", record)
+    pareto(check(load_cascade("matmul")), small(), {"M": 64, "N": 48, "K": 6}, of=("latency", "energy"), limit=100)
+    assert sought == ["latency", "energy"]

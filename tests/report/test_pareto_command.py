@@ -158,7 +158,7 @@ def test_interrupted(call: Called, monkeypatch: pytest.MonkeyPatch, after: int) 
     price = _Collector.price
 
     def interrupt(self: _Collector, *arguments: object) -> None:
-        if self.trees > after:
+        if self.costings > after:
             raise KeyboardInterrupt
         price(self, *arguments)  # type: ignore[arg-type]
 
