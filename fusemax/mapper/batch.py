@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusemax.errors import FusemaxError
-from fusemax.mapper.family import Costs, Family, has_short_tiles
+from fusemax.mapper.family import Costs, Family, has_short_tiles, numbers_of
 from fusemax.mapper.objective import Objective
 from fusemax.model.bind import Bound, bind_roomy
 from fusemax.model.energy import Accounting
@@ -83,7 +83,7 @@ class Parts:
         cycles = sums[..., :timed].reshape(*shape, self.turns, self.units).max(axis=-1).sum(axis=-1)
         dram, joules = sums[..., timed], sums[..., timed + 1]
         used = sums[..., timed + 2 :].reshape(*shape, len(self.memories), -1).max(axis=-1)
-        fits = roomy | (used <= np.array(self.memories) * (1 + 1e-12)).all(axis=-1)
+        fits = roomy | (used <= np.array(self.memories)).all(axis=-1)
         latency = np.maximum(cycles / clock_hz, dram / bandwidth)
         nothing = np.where(fits, 0.0, np.inf)
         return Costs(
@@ -172,8 +172,7 @@ def _each(batch: Batch, accounting: Accounting) -> tuple[Parts, list[list[Any]],
 def _parts(batch: Batch, picks: Sequence[int], accounting: Accounting) -> Parts:
     """The parts of one combination, at all tile sizes: an array of points by parts."""
     arch, family = batch.builder.arch, batch.family(picks)
-    grid = {name: values[0].item() if len(values) == 1 else values for name, values in family.grid.items()}
-    bound = bind_roomy(batch.builder.checked, arch, family.mapping, batch.shapes, grid)
+    bound = bind_roomy(batch.builder.checked, arch, family.mapping, batch.shapes, numbers_of(family.grid))
     found = estimate(bound, accounting)
     names = [unit.name for unit in arch.units]
     bodies = batch.bare.nest.bodies

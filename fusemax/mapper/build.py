@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
+from typing import NamedTuple
 
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, CheckedEinsum
@@ -41,18 +42,24 @@ class Parts:
         return tuple(part for part in (self.outer, self.inner, self.inside, self.spread) if part is not None)
 
 
+class Held(NamedTuple):
+    """A tensor at a level, in a body (None: around all of them) at a depth: so many loops of the chain stand outside."""
+
+    tensor: str
+    level: str
+    body: int | None
+    depth: int
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is chosen for a nest: a layout a body, the order of blocks outside and of loops inside, and the holds.
-
-    `holds` are tensor, level, body (None: around all of them) and depth: how many loops of the chain stand outside.
-    """
+    """What is chosen for a nest: a layout a body, the order of blocks outside and of loops inside, and the holds."""
 
     nest: Nest
     layouts: tuple[Layout, ...]
     outer: tuple[str, ...]
     inner: tuple[str, ...]
-    holds: tuple[tuple[str, str, int | None, int], ...] = ()
+    holds: tuple[Held, ...] = ()
 
 
 class Builder:
@@ -227,11 +234,11 @@ class Builder:
 
     def around(self, choice: Choice, depth: int, chain: list[tuple[str, str]]) -> tuple[Node, ...]:
         """The loops around all bodies from a depth on: one line up to the next hold."""
-        holds = [h for h in choice.holds if h[2] is None and h[3] == depth]
+        holds = [h for h in choice.holds if h.body is None and h.depth == depth]
         nodes: list[Node] = list(_held(holds))
         if depth == len(chain):
             return (*nodes, *(node for body in range(len(self.nest.bodies)) for node in self.body(choice, body, depth)))
-        stops = [h[3] for h in choice.holds if h[2] is None and h[3] > depth]
+        stops = [h.depth for h in choice.holds if h.body is None and h.depth > depth]
         stop = min([len(chain), *stops])
         overlap = Overlap.PIPELINE if depth == 0 else Overlap.FOR
         inner = self.around(choice, stop, chain)
@@ -246,10 +253,10 @@ class Builder:
         self, choice: Choice, body: int, depth: int, chain: list[tuple[str, str]], first: bool
     ) -> tuple[Node, ...]:
         """The loops of a body from a depth on."""
-        holds = [h for h in choice.holds if h[2] == body and h[3] == depth]
+        holds = [h for h in choice.holds if h.body == body and h.depth == depth]
         if depth == len(chain):
             return (*_held(holds), *(self.one_by_one(body) if not chain else self.blocks(body)))
-        stop = min([len(chain), *(h[3] for h in choice.holds if h[2] == body and h[3] > depth)])
+        stop = min([len(chain), *(h.depth for h in choice.holds if h.body == body and h.depth > depth)])
         overlap = Overlap.PIPELINE if first else Overlap.FOR
         inner = self.within(choice, body, stop, chain, False)
         return (*_held(holds), For(overlap, tuple(part for part, _ in chain[depth:stop]), inner))
@@ -283,7 +290,7 @@ class Builder:
         return part
 
 
-def _held(holds: Sequence[tuple[str, str, int | None, int]]) -> Iterator[Hold]:
+def _held(holds: Sequence[Held]) -> Iterator[Hold]:
     """A line for each level."""
-    for level in dict.fromkeys(level for _, level, _, _ in holds):
-        yield Hold(tuple(tensor for tensor, at, _, _ in holds if at == level), level)
+    for level in dict.fromkeys(held.level for held in holds):
+        yield Hold(tuple(held.tensor for held in holds if held.level == level), level)

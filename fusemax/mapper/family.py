@@ -76,7 +76,7 @@ class Costs:
 
 def cost(checked: Checked, arch: Arch, family: Family, shapes: Mapping[str, int], accounting: Accounting) -> Costs:
     """Cost all candidates. Raises `FusemaxError` if the tree is none that the cascade or the machine allows."""
-    parameters: dict[str, Any] = {**family.words, **_open(family.grid)}
+    parameters: dict[str, Any] = {**family.words, **numbers_of(family.grid)}
     share = None
     if family.share is not None:
         parameters[family.share] = 0
@@ -134,7 +134,7 @@ def has_short_tiles(bound: Bound) -> Any:
     return found
 
 
-def _open(grid: Mapping[str, Any]) -> dict[str, Any]:
+def numbers_of(grid: Mapping[str, Any]) -> dict[str, Any]:
     """Grids of one point are numbers: they cost less."""
     return {name: values[0].item() if len(values) == 1 else values for name, values in grid.items()}
 

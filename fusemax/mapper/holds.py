@@ -11,11 +11,8 @@ from collections.abc import Iterator, Sequence
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.expr import variable_of
-from fusemax.mapper.build import Builder, Choice
+from fusemax.mapper.build import Builder, Choice, Held
 from fusemax.model.plan import is_output
-
-Held = tuple[str, str, int | None, int]
-"""Tensor, level, body (None: around all), depth in the chain of loops."""
 
 
 def hold_options(builder: Builder, choice: Choice, arch: Arch) -> list[tuple[tuple[Held, ...], ...]]:
@@ -31,7 +28,7 @@ def _at_levels(options: tuple[tuple[Held, ...], ...], between: Sequence[str], ne
     yield from options
     for level in between:
         for option in options:
-            moved = tuple((tensor, level if at == near else at, body, depth) for tensor, at, body, depth in option)
+            moved = tuple(held._replace(level=level) if held.level == near else held for held in option)
             yield moved
             yield from ((*moved, *inner) for inner in options if _inside(moved, inner))
 
@@ -39,7 +36,7 @@ def _at_levels(options: tuple[tuple[Held, ...], ...], between: Sequence[str], ne
 def _inside(outer: tuple[Held, ...], inner: tuple[Held, ...]) -> bool:
     """Whether each of some holds stands further in than one of others, of the same body or around all."""
     return bool(outer and inner) and all(
-        any(o[2] in (None, body) and o[3] < depth for o in outer) for _, _, body, depth in inner
+        any(around.body in (None, held.body) and around.depth < held.depth for around in outer) for held in inner
     )
 
 
@@ -65,9 +62,9 @@ class _Finder:
         if made is None:
             yield from self.of_source(tensor, readers)
         elif any(i != made[0] and use.when is not When.INITIAL for i, _, use in readers):
-            yield ((tensor, self.near, None, self.depth),)
+            yield (Held(tensor, self.near, None, self.depth),)
             if self.checked.tensors[tensor].iterative is None and self.far != self.near:
-                yield ((tensor, self.far, None, self.depth),)
+                yield (Held(tensor, self.far, None, self.depth),)
         else:
             yield from self.of_result(tensor, *made)
 
@@ -78,11 +75,11 @@ class _Finder:
         outside = self.builder.chain(self.choice, None)
         for depth in range(self.depth + 1):
             if self.saves(outside, depth, depends) and (depth < self.depth or len({i for i, _, _ in readers}) > 1):
-                yield ((tensor, self.near, None, depth),)
+                yield (Held(tensor, self.near, None, depth),)
         bodies = list(dict.fromkeys(i for i, _, _ in readers))
         each = [tuple(self.in_body(tensor, i, [e for j, e, _ in readers if j == i], depends)) for i in bodies]
         if len(each) == 1:
-            yield from (((hold),) for hold in each[0])
+            yield from ((hold,) for hold in each[0])
         elif all(each):
             yield tuple(options[0] for options in each)
 
@@ -94,7 +91,7 @@ class _Finder:
             last = max((d + 1 for d in range(len(chain)) if chain[d][1] in depends), default=0)
             depths.append(max(last, self.depth))
         for depth in dict.fromkeys(depths):
-            yield (tensor, self.near, body, depth)
+            yield Held(tensor, self.near, body, depth)
 
     def saves(self, chain: Sequence[tuple[str, str]], depth: int, depends: set[str]) -> bool:
         """Whether a hold stands outside of a run of loops that its tensor does not depend on."""
@@ -128,4 +125,4 @@ class _Finder:
         if not many or is_output(declared):
             yield ()
         if first is not None and many:
-            yield ((tensor, self.near, None if first <= self.depth else body, first),)
+            yield (Held(tensor, self.near, None if first <= self.depth else body, first),)

@@ -43,6 +43,8 @@ MOST_REFINED = 10_000
 """Structures whose sharper bounds are found; a search that needs more is no longer whole."""
 MOST_LAYOUTS = 20_000_000
 """Layouts that are looked at; nests that come after them are left out."""
+LONGEST_CHUNK = 8
+"""So many times the longest axis a chunk is long at most: an element keeps a point of it for each time."""
 MOST_GRID = 4096
 """Tile sizes of one tree that are costed at once."""
 
@@ -60,7 +62,7 @@ class Structure:
     least_j: float
 
 
-Entry = tuple[float, int, int, float, int, Structure | None]
+Waiting = tuple[float, int, int, float, int, Structure | None]
 """What waits for its turn: its bound, the loops around its arrays, its place in its nest's order, the second bound, the
 number of its nest, and, once its bound is the sharper one, the structure itself."""
 
@@ -140,7 +142,7 @@ class Generated:
             if number is not None or size is None:
                 choices.append([number] if number is not None else [None])
             else:
-                choices.append([d for d in divisors(size) if d <= 8 * longest])
+                choices.append([d for d in divisors(size) if d <= LONGEST_CHUNK * longest])
         for lengths in product(*choices):
             yield {rank: length for rank, length in zip(inner, lengths, strict=True) if length is not None}
 
@@ -197,7 +199,7 @@ class Generated:
                     continue
             yield structure
 
-    def entry(self, number: int, at: int, by_energy: bool) -> Entry:
+    def entry(self, number: int, at: int, by_energy: bool) -> Waiting:
         """A combination of layouts of a nest, as it waits for its turn."""
         nest, _, _, joined = self.nests[number]
         place = self.place(number, at, by_energy)
@@ -287,11 +289,22 @@ class Generated:
         grid = self.grid(builder)
         if any(len(values) == 0 for values in grid.values()):
             return
-        for outer, inner in self.orders(structure.nest):
-            bare = Choice(structure.nest, structure.layouts, outer, inner)
-            options = tuple(self.options(builder, bare))
-            if all(options):
-                yield Batch(builder, bare, options, grid, self.shapes)
+        for order in self.orders(structure.nest):
+            batch = self.ordered(builder, structure, order, grid)
+            if batch is not None:
+                yield batch
+
+    def ordered(
+        self,
+        builder: Builder,
+        structure: Structure,
+        order: tuple[tuple[str, ...], tuple[str, ...]],
+        grid: dict[str, Any],
+    ) -> Batch | None:
+        """The trees of one order; None if a user wants none of them."""
+        bare = Choice(structure.nest, structure.layouts, *order)
+        options = tuple(self.options(builder, bare))
+        return Batch(builder, bare, options, grid, self.shapes) if all(options) else None
 
     def families(self, structure: Structure) -> Iterator[Family]:
         """All trees of a structure, each with all of its tile sizes."""
@@ -325,8 +338,11 @@ class Generated:
 
     def batch(self, state: State) -> Batch | None:
         """The trees that a state means; None if a user wants none of them."""
-        batches = list(self.batches(self.structure(state.number, state.at)))
-        return batches[state.order % len(batches)] if batches else None
+        structure = self.structure(state.number, state.at)
+        builder, orders = self.builder(structure), self.orders(structure.nest)
+        grid = self.grid(builder)
+        fits = all(len(values) for values in grid.values())
+        return self.ordered(builder, structure, orders[state.order % len(orders)], grid) if fits else None
 
     def options(self, builder: Builder, bare: Choice) -> list[tuple[Any, ...]]:
         """The holds of each tensor to choose from; none at all if a user wants it where nothing holds it.
@@ -334,13 +350,13 @@ class Generated:
         In the outermost memory is also what no line holds."""
         every = hold_options(builder, bare, self.arch)
         found: dict[str | int, tuple[Any, ...]] = {
-            next((hold[0] for option in each for hold in option), i): each for i, each in enumerate(every)
+            next((held.tensor for option in each for held in option), i): each for i, each in enumerate(every)
         }
         for tensor, level in self.fixed.levels.items():
             far = level == self.arch.outermost.name
             found[tensor] = tuple(
                 option for option in found.get(tensor, ((),))
-                if (option or far) and all(at == level for _, at, _, _ in option)
+                if (option or far) and all(held.level == level for held in option)
             )  # fmt: skip
             if not found[tensor]:
                 self.barred[f"they have no place to hold '{tensor}' in '{level}'"] = None
