@@ -20,7 +20,7 @@ from fusemax.cli.options import (
     shape_option,
     shape_options,
 )
-from fusemax.cli.output import print_json, print_step, print_wrote, width, write_text
+from fusemax.cli.output import Progress, print_json, print_wrote, width, write_text
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -75,11 +75,11 @@ def compare_command(
         check_target(csv, (".csv",))
     if plot is not None:
         check_target(plot, PICTURES)
-    comparison = compared(
-        names, models=models, lengths=lengths, shapes=shapes, baseline=baseline, arch=arch, accounting=accounting,
-        end_to_end=end_to_end, search=search, progress=(lambda now: print_step(f"searching: {now}")) if search else None,
-    )  # fmt: skip
-    print_step("")
+    with Progress() as progress:
+        comparison = compared(
+            names, models=models, lengths=lengths, shapes=shapes, baseline=baseline, arch=arch, accounting=accounting,
+            end_to_end=end_to_end, search=search, progress=progress.told(lambda now: f"searching: {now}"),
+        )  # fmt: skip
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, comparison.to_csv()))
     if plot is not None:

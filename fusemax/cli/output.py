@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import click
 
 from fusemax.errors import FusemaxError, Problem
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130
+PATIENCE_S = 1.0
+"""What takes longer shows how far it is."""
+EVERY_S = 0.1
+"""So often it does."""
+P = ParamSpec("P")
 
 
 def complain(error: FusemaxError) -> None:
@@ -53,12 +60,32 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     np.savez(path, **arrays)
 
 
-def print_step(text: str) -> None:
-    """Show on the terminal, in the place of what was shown before, how far a long run is; nothing if it is none."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\033[K{text}", nl=False, err=True)
-
-
 def print_wrote(path: Path) -> None:
     """Tell of a file that was written, beside the results."""
     click.echo(f"wrote {path}", err=True)
+
+
+class Progress:
+    """A line on the terminal that says how far a long run is, and is wiped away at its end; nothing goes into files."""
+
+    def __init__(self) -> None:
+        self.start = self.last = time.monotonic()
+        self.shown = ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            click.echo(f"\r{' ' * len(self.shown)}\r", nl=False, err=True)
+
+    def told(self, say: Callable[P, str]) -> Callable[P, None] | None:
+        """Who is to be told of each step, with what makes a line of it; nobody if there is no terminal."""
+
+        def show(*args: P.args, **kwargs: P.kwargs) -> None:
+            now = time.monotonic()
+            if now - self.start > PATIENCE_S and now - self.last > EVERY_S:
+                self.last, self.shown = now, say(*args, **kwargs).ljust(len(self.shown))
+                click.echo(f"\r{self.shown}", nl=False, err=True)
+
+        return show if sys.stderr.isatty() else None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,12 +19,7 @@ from fusemax.cli.options import (
     json_option,
     shape_options,
 )
-from fusemax.cli.output import INTERRUPTED, SUCCESS, print_json, print_wrote, width, write_text
-
-PATIENCE_S = 1.0
-"""A search that takes longer shows how far it is."""
-EVERY_S = 0.2
-"""So often it does."""
+from fusemax.cli.output import INTERRUPTED, SUCCESS, Progress, print_json, print_wrote, width, write_text
 
 
 class Axis(Kind):
@@ -95,7 +87,7 @@ def map_command(
         report = mapped(
             cascade, arch, shapes=shapes, model=model, length=length, objective=objective, strategy=strategy,
             template=template, fix=fix, keep=keep, top=top, against=against, simulates=simulates or checks, checks=checks,
-            limit=limit, jobs=jobs, seed=seed, accounting=accounting, progress=progress.show,
+            limit=limit, jobs=jobs, seed=seed, accounting=accounting, progress=progress.told(searching),
             name=None if out is None else out.stem,
         )  # fmt: skip
     best = report.result.best
@@ -155,7 +147,7 @@ def pareto_command(
     with Progress() as progress:
         front = traded(
             cascade, arch, shapes=shapes, model=model, length=length, mapping=mapping, template=template, of=of, dims=dims,
-            fix=fix, keep=keep, limit=limit, accounting=accounting, progress=progress.show,
+            fix=fix, keep=keep, limit=limit, accounting=accounting, progress=progress.told(searching),
         )  # fmt: skip
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, front.to_csv()))
@@ -176,30 +168,9 @@ def pareto_command(
     return INTERRUPTED if front.interrupted else SUCCESS
 
 
-class Progress:
-    """A line on the terminal with the trees that were costed and the best value; nothing goes into files."""
-
-    def __init__(self) -> None:
-        self.start = self.last = time.monotonic()
-        self.shown = False
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.shown:
-            click.echo("\r\033[K", nl=False, err=True)
-
-    @property
-    def show(self) -> Callable[[int, float], None] | None:
-        """Who is told; nobody if there is no terminal."""
-        return self._show if sys.stderr.isatty() else None
-
-    def _show(self, trees: int, value: float) -> None:
-        now = time.monotonic()
-        if now - self.start > PATIENCE_S and now - self.last > EVERY_S:
-            self.last, self.shown = now, True
-            click.echo(f"\r\033[Ksearching: {trees:,} trees, best {value:.6g}; Ctrl-C keeps it", nl=False, err=True)
+def searching(trees: int, value: float) -> str:
+    """How far a search is."""
+    return f"searching: {trees:,} trees, best {value:.6g}; Ctrl-C keeps it"
 
 
 COMMANDS = (map_command, pareto_command)

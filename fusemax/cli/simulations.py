@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +10,8 @@ import click
 
 from fusemax.cli.models import PICTURES
 from fusemax.cli.options import MAPPING, Command, Kind, arch_option, json_option, set_option, shape_options
-from fusemax.cli.output import FAILURE, print_json, print_wrote, width
+from fusemax.cli.output import FAILURE, Progress, print_json, print_wrote, width
 from fusemax.errors import FusemaxError
-
-PATIENCE_S = 1.0
-"""What takes longer shows how far it is."""
 
 
 class Window(Kind):
@@ -77,38 +70,16 @@ def simulate_command(
         check_target(trace, (".json",))
     if plot is not None:
         check_target(plot, PICTURES)
-    with _progress() as progress:
+    with Progress() as progress:
         report = simulated(
             name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, window=window, trace=trace,
-            plot=plot, checks=checks, progress=progress,
+            plot=plot, checks=checks, progress=progress.told(lambda share: f"simulating: {share:.0%}"),
         )  # fmt: skip
     print_json(report.to_json()) if as_json else click.echo(report.text(width()))
     for written in (trace, plot):
         if written is not None:
             print_wrote(written)
     return FAILURE if report.wrong else 0
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[float], None] | None]:
-    """Shows on the terminal how far it is, if it takes long, and wipes that away; nothing goes into files."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    start = time.monotonic()
-    shown = ""
-
-    def show(share: float) -> None:
-        nonlocal shown
-        if time.monotonic() - start > PATIENCE_S:
-            shown = f"simulating: {share:.0%}".ljust(len(shown))
-            click.echo(f"\r{shown}", nl=False, err=True)
-
-    try:
-        yield show
-    finally:
-        if shown:
-            click.echo(f"\r{' ' * len(shown)}\r", nl=False, err=True)
 
 
 COMMANDS = (simulate_command,)

@@ -205,7 +205,8 @@ def test_an_interrupt(call: Called, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_progress(call: Called, monkeypatch: pytest.MonkeyPatch, interrupted: bool) -> None:
     """On a terminal what takes long shows how far it is, and is wiped away whatever happens; elsewhere nothing is shown."""
-    monkeypatch.setattr("fusemax.cli.simulations.PATIENCE_S", -1.0)
+    monkeypatch.setattr("fusemax.cli.output.PATIENCE_S", -1.0)
+    monkeypatch.setattr("fusemax.cli.output.EVERY_S", -1.0)
     monkeypatch.setattr("fusemax.sim.kernel.OFTEN", 16)
     assert call(*SMALL)[2] == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
