@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import zip_longest
+from typing import Any
 
 FOLD = "  "
 """Before the further lines of what is too long for one."""
@@ -111,3 +114,17 @@ def _wrapped(line: str, width: int | None, indent: int = 2) -> list[str]:
 def joined(names: Sequence[str], otherwise: str = "") -> str:
     """Names with commas between."""
     return ", ".join(names) or otherwise
+
+
+def csv_text(records: Sequence[Mapping[str, Any]], otherwise: str) -> str:
+    """Records as CSV text, with the columns that any of them has; without records a header of one column.
+
+    >>> csv_text([{"a": 1}, {"b": 2}], "a")
+    'a,b\\n1,\\n,2\\n'
+    """
+    text = io.StringIO()
+    columns = dict.fromkeys(column for record in records for column in record) or {otherwise: None}
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()

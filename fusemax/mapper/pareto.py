@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from fusemax.model.compare import accounting_of
 from fusemax.model.energy import Accounting, area_m2
 from fusemax.model.estimate import Estimate, data_frame
 from fusemax.model.text import one
+from fusemax.tables import csv_text
 
 if TYPE_CHECKING:
     import pandas
@@ -89,11 +88,7 @@ class Front:
     def to_csv(self) -> str:
         """A row for each point."""
         rows = [{k: v for k, v in point.to_json().items() if k != "mapping"} for point in self.points]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else ["title"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return csv_text(rows, "title")
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each point. Raises `FusemaxError` without pandas."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +21,7 @@ from fusemax.model.estimate import Estimate, data_frame, estimate
 from fusemax.syntax.arch import load_arch
 from fusemax.syntax.mapping import arch_of, cascade_of, load_mapping
 from fusemax.syntax.workload import load_workload
+from fusemax.tables import csv_text
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
 
@@ -122,13 +121,7 @@ class Comparison:
 
     def to_csv(self) -> str:
         """The rows as CSV text, with the columns of `to_pandas`."""
-        records = [row.to_record() for row in self.rows]
-        text = io.StringIO()
-        columns = dict.fromkeys(column for record in records for column in record)
-        writer = csv.DictWriter(text, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-        return text.getvalue()
+        return csv_text([row.to_record() for row in self.rows], "mapping")
 
     def to_pandas(self) -> pandas.DataFrame:
         """The rows as a data frame, a column a unit for utilization. Raises `FusemaxError` without pandas."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from fusemax.report.fronts import draw_front
 from fusemax.report.plots import Chart, StackedChart, draw_charts, figure_type
 from fusemax.report.reproduce import Reproduction
 from fusemax.report.sizes import SizesReproduction
+from fusemax.tables import csv_text
 
 
 def check_folder(folder: Path) -> None:
@@ -70,15 +69,7 @@ def values_csv(reproduction: Reproduction) -> str:
         _record(row, published.get((row.mapping, row.model or "", row.seq or 0)))
         for row in reproduction.comparison.rows
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _columns(records), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
-
-
-def _columns(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(column for record in records for column in record))
+    return csv_text(records, "mapping")
 
 
 def _record(row: Row, published: Published | None) -> dict[str, Any]:

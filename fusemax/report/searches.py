@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +13,7 @@ from fusemax.mapper.text import result_tables
 from fusemax.model.estimate import EinsumCost, Estimate
 from fusemax.report.show_mapping import ShownMapping
 from fusemax.report.simulations import SimulationReport
-from fusemax.tables import Table
+from fusemax.tables import Table, csv_text
 from fusemax.units import readable_number
 
 
@@ -60,12 +58,7 @@ class MapReport:
 
     def to_csv(self) -> str:
         """A row for each mapping found."""
-        rows = self.result.rows()
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else ["place"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return csv_text(self.result.rows(), "place")
 
 
 def ratios(found: Estimate, other: Estimate) -> dict[str, float]:
