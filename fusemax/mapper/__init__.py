@@ -20,12 +20,10 @@ from fusemax.mapper.result import Found, MapResult
 from fusemax.mapper.search import MOST_TREES, STRATEGIES, Search, Space
 from fusemax.mapper.space import Generated
 from fusemax.mapper.template import Template
+from fusemax.model import loaded
 from fusemax.model.bind import for_its_cascade
 from fusemax.model.compare import accounting_of
-from fusemax.syntax.arch import load_arch
-from fusemax.syntax.files import load_cascade
 from fusemax.syntax.mapping import load_mapping
-from fusemax.validate import check
 
 __all__ = ["MapResult", "map_cascade"]
 
@@ -62,9 +60,7 @@ def map_cascade(
     >>> print(f"{found.best[0].estimate.cycles:.0f} cycles, bound by {found.best[0].estimate.bound}")
     6885 cycles, bound by dram
     """
-    named = load_cascade(cascade) if isinstance(cascade, str) else cascade
-    checked = check(named) if isinstance(named, Cascade) else named
-    machine = load_arch(arch) if isinstance(arch, str) else arch
+    checked, machine = loaded(cascade, arch)
     tree = load_mapping(template) if isinstance(template, str) else template
     if strategy not in STRATEGIES:
         hint = did_you_mean(strategy, list(STRATEGIES)) or f"choose {listed(list(STRATEGIES), word='or')}"

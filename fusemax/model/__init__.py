@@ -55,8 +55,13 @@ def bound_of(
     parameters: Mapping[str, Any] | None = None,
 ) -> Bound:  # fmt: skip
     """A mapping bound to sizes, with all that it needs as data or by name."""
-    named = load_cascade(cascade) if isinstance(cascade, str) else cascade
-    checked = check(named) if isinstance(named, Cascade) else named
-    machine = load_arch(arch) if isinstance(arch, str) else arch
+    checked, machine = loaded(cascade, arch)
     tree = load_mapping(mapping) if isinstance(mapping, str) else mapping
     return bind(checked, machine, tree, shapes, parameters or {})
+
+
+def loaded(cascade: str | Cascade | Checked, arch: str | Arch) -> tuple[Checked, Arch]:
+    """A cascade, checked, and an architecture, each as data or by name."""
+    named = load_cascade(cascade) if isinstance(cascade, str) else cascade
+    checked = check(named) if isinstance(named, Cascade) else named
+    return checked, load_arch(arch) if isinstance(arch, str) else arch

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +35,7 @@ def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
             message = f"the window has {len(trace.slices):,} tasks, too many to tell apart in a picture"
             raise FusemaxError(message, "give a smaller `--window`, in cycles")
     figure = figure_type()(figsize=(14, 2.2 * len(traces) + 1.0), layout="constrained")
-    named = [one.name for trace in traces for one in trace.series] + [
-        one.name for trace in traces for one in trace.slices
-    ]
-    kinds = list(dict.fromkeys(named))
+    kinds = list(dict.fromkeys(one.name for trace in traces for one in chain[Any](trace.series, trace.slices)))
     panels = [figure.add_subplot(len(traces), 1, i + 1) for i in range(len(traces))]
     for panel, trace in zip(panels, traces, strict=True):
         _draw(panel, trace, kinds)
@@ -57,20 +55,19 @@ def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
     for row, name in enumerate(names):
         mine = [task for task in trace.slices if task.server == name]
         lanes = _lanes(mine)
-        for kind in dict.fromkeys(task.name for task in mine):
+        bars: dict[tuple[str, tuple[float, float]], list[tuple[float, float]]] = defaultdict(list)
+        longest: dict[str, float] = defaultdict(float)
+        for task, lane in zip(mine, lanes, strict=True):
+            bars[task.name, lane].append((task.start, task.end - task.start))
+            longest[task.name] = max(longest[task.name], task.end - task.start)
+        for (kind, (low, high)), spans in bars.items():
             number = kinds.index(kind)
             color, hatch = COLORS[number % len(COLORS)], HATCHES[number // len(COLORS) % len(HATCHES)]
-            narrow = max(task.end - task.start for task in mine if task.name == kind) < EDGE_SHARE * (end - begin)
-            for low, high in dict.fromkeys(lanes):
-                bars = [
-                    (t.start, t.end - t.start)
-                    for t, lane in zip(mine, lanes, strict=True)
-                    if (t.name, lane) == (kind, (low, high))
-                ]
-                axes.broken_barh(
-                    bars, (row - 0.4 + 0.8 * low, 0.8 * (high - low)), facecolor=color,
-                    edgecolor=color if narrow else "white", linewidth=0.3, hatch=None if narrow else hatch, label=kind,
-                )  # fmt: skip
+            narrow = longest[kind] < EDGE_SHARE * (end - begin)
+            axes.broken_barh(
+                spans, (row - 0.4 + 0.8 * low, 0.8 * (high - low)), facecolor=color,
+                edgecolor=color if narrow else "white", linewidth=0.3, hatch=None if narrow else hatch, label=kind,
+            )  # fmt: skip
         for task, (low, high) in zip(mine, lanes, strict=True):
             first, last = max(task.start, begin), min(task.end, end)
             text, middle = _label(task, changing), (first + last) / 2

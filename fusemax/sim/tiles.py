@@ -219,10 +219,9 @@ class Tiles:
         total = words * self.arch.word_bits / 8
         ticks = ceil(Fraction(total) / moving * self.program.clock.byte)
         cost = ticks if only is None else (lambda task: ticks if only(task) else 0)
-        if kind is sim.Kind.STORE:  # what is wanted goes before what is done
-            loads, after = position, self.program.order.size
-            position = lambda task: loads(task) + after  # noqa: E731
-        series = Series(name, kind, tensor, nest, nest.count, cost, position, strides(nest), total=total)
+        after = self.program.order.size if kind is sim.Kind.STORE else 0  # what is wanted goes before what is done
+        place = (lambda task: position(task) + after) if after else position
+        series = Series(name, kind, tensor, nest, nest.count, cost, place, strides(nest), total=total)
         assert self.program.machine.channel is not None
         self.program.add(series, self.program.machine.channel)
         return series

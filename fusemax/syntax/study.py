@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order, listed
 from fusemax.ir.study import Averages, Figure, Published, Shows, SizesStudy, Study
@@ -13,6 +14,7 @@ from fusemax.syntax.schema import SchemaReader, text_value
 from fusemax.syntax.yamls import Node, Scalar, Sequence_, read_yaml
 
 KIND = "mappings/published"
+Read = TypeVar("Read")
 
 
 def load_study(name: str | Path) -> Study:
@@ -23,12 +25,7 @@ def load_study(name: str | Path) -> Study:
     >>> load_study("attention").lengths[0]
     1024
     """
-    path = find(str(name), KIND, ".yaml")
-    reader = _Reader(path.parent)
-    study = reader.study(read_yaml(Source(str(name) if Path(name) == path else path.name, read_text(path))))
-    if reader.problems:
-        raise FusemaxError(in_order(reader.problems))
-    return study
+    return _read(name, KIND, _Reader.study)
 
 
 SIZES = "mappings/published/sizes"
@@ -42,12 +39,17 @@ def load_sizes_study(name: str | Path) -> SizesStudy:
     >>> load_sizes_study("chip-area").dims
     (16, 32, 64, 128, 256, 512)
     """
-    path = find(str(name), SIZES, ".yaml")
+    return _read(name, SIZES, _Reader.sizes)
+
+
+def _read(name: str | Path, kind: str, read: Callable[[_Reader, Node], Read]) -> Read:
+    """What a file of a kind says, read with all of its mistakes."""
+    path = find(str(name), kind, ".yaml")
     reader = _Reader(path.parent)
-    study = reader.sizes(read_yaml(Source(str(name) if Path(name) == path else path.name, read_text(path))))
+    found = read(reader, read_yaml(Source(str(name) if Path(name) == path else path.name, read_text(path))))
     if reader.problems:
         raise FusemaxError(in_order(reader.problems))
-    return study
+    return found
 
 
 class _Reader(SchemaReader):

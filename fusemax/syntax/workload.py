@@ -68,19 +68,17 @@ class _Reader(SchemaReader):
         if not isinstance(node, Sequence_):
             self.refuse(f"the size of '{rank}' is not a list of ranks", node.span, f"write `{rank}: [B, P]`")
             return ()
-        found = self.names(node)
-        for item in found:
-            if item.value not in shapes:
-                hint = did_you_mean(item.value, shapes) or "give it one"
-                self.refuse(f"'{rank}' is a multiple of '{item.value}', which has no shape", item.span, hint)
-        return tuple(item.value for item in found)
+        return self.names(node, shapes, f"'{rank}' is a multiple of")
 
-    def names(self, node: Sequence_) -> list[Scalar]:
-        """The items of a list of ranks."""
+    def names(self, node: Sequence_, shapes: dict[str, int], what: str) -> tuple[str, ...]:
+        """The items of a list of ranks, each of which must have a shape."""
         for item in node.items:
             if not isinstance(item, Scalar):
                 self.refuse("this is not the name of a rank", item.span, "write names alone, as in `[B, P]`")
-        return [item for item in node.items if isinstance(item, Scalar)]
+            elif item.value not in shapes:
+                hint = did_you_mean(item.value, shapes) or "give it one"
+                self.refuse(f"{what} '{item.value}', which has no shape", item.span, hint)
+        return tuple(item.value for item in node.items if isinstance(item, Scalar))
 
     def sequence(self, node: Node | None, shapes: dict[str, int]) -> tuple[str, ...]:
         """The ranks that grow with the sequence."""
@@ -89,9 +87,4 @@ class _Reader(SchemaReader):
         if not isinstance(node, Sequence_):
             self.refuse("`sequence` is not a list", node.span, "write `sequence: [M, P]`")
             return ()
-        found = self.names(node)
-        for item in found:
-            if item.value not in shapes:
-                hint = did_you_mean(item.value, shapes) or "give it one"
-                self.refuse(f"`sequence` names '{item.value}', which has no shape", item.span, hint)
-        return tuple(item.value for item in found)
+        return self.names(node, shapes, "`sequence` names")
