@@ -19,6 +19,7 @@ settings.register_profile("fusemax", derandomize=True, database=None, deadline=N
 settings.load_profile("fusemax")
 
 Golden = Callable[[str, str], None]
+Called = Callable[..., tuple[int, str, str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,3 +62,18 @@ def golden(compare_file: Callable[[str, Path], None]) -> Golden:
     The name may have folders. A missing file is a failure unless `--update-golden` writes it.
     """
     return lambda text, name: compare_file(text, GOLDEN / name)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Called:
+    """`call("evaluate", ...)`, in an empty folder: the exit status, the output, and what was said beside it."""
+    from fusemax.cli import run
+
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str) -> tuple[int, str, str]:
+        status = run(list(arguments))
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return called

@@ -5,32 +5,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fusemax.cli import group, run
-from tests.conftest import ROOT, Golden
+from fusemax.cli import group
+from tests.conftest import ROOT, Called, Golden
 
 FIVE = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 BERT = ("--model", "bert", "--seq", "1K")
-
-Called = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Called:
-    """`call("compare", ...)` in an empty folder: the exit status, the output, and what was said beside it."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        status = run(list(arguments))
-        shown = capsys.readouterr()
-        return status, shown.out, shown.err
-
-    return called
 
 
 # -------------------------------------------------------------------------------------------------------------- evaluate

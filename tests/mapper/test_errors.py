@@ -5,37 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fusemax import FusemaxError, evaluate, load_mapping
-from fusemax.cli import run
 from fusemax.mapper import map_cascade
 from fusemax.mapper.search import Search
-from tests.conftest import Golden
+from tests.conftest import Called, Golden
 from tests.sim.machines import small
 
 ATTENTION = {"B": 1, "H": 1, "E": 4, "F": 4, "M": 16, "P": 4}
 MATMUL = ("map", "--cascade", "matmul", "--arch", "flat-edge", "--shape", "M=64,N=64,K=32")
 SHAPES = {"M": 64, "N": 64, "K": 32}
-
-Called = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Called:
-    """`call("map", ...)` in an empty folder: the exit status, the output, and what was said beside it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        status = run(list(arguments))
-        shown = capsys.readouterr()
-        return status, shown.out, shown.err
-
-    return called
 
 
 # -------------------------------------------------------------------------------------------------------------- errors

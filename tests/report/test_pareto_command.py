@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,33 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fusemax import evaluate
-from fusemax.cli import run
 from fusemax.mapper.pareto import Front, Point, _Collector
 from fusemax.report import fronts
 from fusemax.report.fronts import draw_front
 from fusemax.syntax.mapping import load_mapping, parse_mapping
-from tests.conftest import ROOT, Golden
+from tests.conftest import ROOT, Called, Golden
 
 MATMUL = ("pareto", "--cascade", "matmul", "--arch", "flat-edge", "--shape", "M=64,N=64,K=32")
 SHAPES = {"M": 64, "N": 64, "K": 32}
 DIMS = ("pareto", "--mapping", "fusemax-binding", "--model", "bert", "--seq", "256K", "--dims", "16,32,64,128,256,512")
 LAYERS = ("compare", "flat", "fusemax-binding", "--end-to-end", "--model", "bert,xlm", "--seq", "1K,256K")
-
-Called = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Called:
-    """`call("pareto", ...)` in an empty folder: the exit status, the output, and what was said beside it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        status = run(list(arguments))
-        shown = capsys.readouterr()
-        return status, shown.out, shown.err
-
-    return called
 
 
 def texts(svg: Path) -> list[str]:
@@ -59,8 +41,9 @@ def documented(command: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["map", "pareto"])
-def test_help(call: Called, golden: Golden, name: str) -> None:
+def test_help(call: Called, golden: Golden, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands that search say how they are used."""
+    monkeypatch.setenv("COLUMNS", "100")
     status, out, err = call(name, "--help")
     assert (status, err) == (0, "")
     golden(out, f"cli/help-{name}.txt")

@@ -19,29 +19,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fusemax import FusemaxError, load_arch, load_cascade, load_mapping, resources, simulate
-from fusemax.cli import run
 from fusemax.report import gantt
 from fusemax.report.gantt import draw_gantt
 from fusemax.sim.trace import Slice, Trace
-from tests.conftest import ROOT, Golden
+from tests.conftest import ROOT, Called, Golden
 
-Called = Callable[..., tuple[int, str, str]]
 SIZES = {"B": 1, "H": 1, "E": 4, "F": 4, "M": 512, "P": 512}
 SMALL = ("simulate", "--mapping", "fusemax-binding", "--shape", ",".join(f"{r}={n}" for r, n in SIZES.items()))
 WINDOW = "hint: give two cycles, the smaller first: 0:4000, or `4000:` to the end\n"
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Called:
-    """`call("simulate", ...)` in an empty folder: the exit status, the output, and what was said beside it."""
-    monkeypatch.chdir(tmp_path)
-
-    def called(*arguments: str) -> tuple[int, str, str]:
-        status = run(list(arguments))
-        shown = capsys.readouterr()
-        return status, shown.out, shown.err
-
-    return called
 
 
 @pytest.fixture(scope="module")
