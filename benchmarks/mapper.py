@@ -7,11 +7,11 @@ import numpy as np
 
 from benchmarks.timing import Benchmark, report
 from fusemax import MapResult, check, load_arch, load_cascade, load_mapping, map_cascade
-from fusemax.mapper.family import Family, cost
-from fusemax.mapper.fixed import Fixed
-from fusemax.mapper.template import Chosen, Template
+from fusemax.mapper.constraints import Fixed
+from fusemax.mapper.cost.candidates import Family, cost
+from fusemax.mapper.space.template import Chosen, Template
 from fusemax.model.energy import Accounting
-from fusemax.syntax.workload import load_workload
+from fusemax.syntax.yaml.workload import load_workload
 
 CANDIDATES_PER_S = 1_000_000
 CANDIDATES = 400_000

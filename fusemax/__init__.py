@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fusemax import moved
+
 if TYPE_CHECKING:
     from fusemax.analysis import Analysis as Analysis
     from fusemax.analysis import analyze as analyze
@@ -15,40 +17,42 @@ if TYPE_CHECKING:
     from fusemax.mapper import map_cascade as map_cascade
     from fusemax.model import Estimate as Estimate
     from fusemax.model import evaluate as evaluate
-    from fusemax.model.compare import Comparison as Comparison
-    from fusemax.model.compare import compare as compare
     from fusemax.reference import execute as execute
     from fusemax.sim.simulate import simulate as simulate
     from fusemax.sim.trace import Trace as Trace
-    from fusemax.syntax.arch import load_arch as load_arch
+    from fusemax.study.compare import Comparison as Comparison
+    from fusemax.study.compare import compare as compare
+    from fusemax.syntax.cascade.parser import parse as parse
     from fusemax.syntax.files import load_cascade as load_cascade
-    from fusemax.syntax.mapping import load_mapping as load_mapping
-    from fusemax.syntax.parser import parse as parse
+    from fusemax.syntax.mapping.parser import load_mapping as load_mapping
+    from fusemax.syntax.yaml.arch import load_arch as load_arch
     from fusemax.validate import check as check
 
 _HOMES = {
     "Analysis": "fusemax.analysis",
     "Cascade": "fusemax.ir.cascade",
     "Checked": "fusemax.ir.checked",
-    "Comparison": "fusemax.model.compare",
+    "Comparison": "fusemax.study.compare",
     "Estimate": "fusemax.model",
     "FusemaxError": "fusemax.errors",
     "MapResult": "fusemax.mapper",
     "Trace": "fusemax.sim.trace",
     "analyze": "fusemax.analysis",
     "check": "fusemax.validate",
-    "compare": "fusemax.model.compare",
+    "compare": "fusemax.study.compare",
     "evaluate": "fusemax.model",
     "execute": "fusemax.reference",
-    "load_arch": "fusemax.syntax.arch",
-    "load_mapping": "fusemax.syntax.mapping",
+    "load_arch": "fusemax.syntax.yaml.arch",
+    "load_mapping": "fusemax.syntax.mapping.parser",
     "load_cascade": "fusemax.syntax.files",
     "map_cascade": "fusemax.mapper",
-    "parse": "fusemax.syntax.parser",
+    "parse": "fusemax.syntax.cascade.parser",
     "simulate": "fusemax.sim.simulate",
 }
 __all__ = sorted([*_HOMES, "__version__"])
 __version__ = "0.1.0"
+
+moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -150,3 +150,15 @@ def readable_seconds(seconds: float) -> str:
         if seconds * factor >= 0.9999 or seconds == 0:
             return f"{seconds * factor:.4g} {unit}"
     return f"{seconds * 1e9:.4g} ns"
+
+
+def readable_length(length: int) -> str:
+    """A sequence length as papers write it.
+
+    >>> readable_length(65536), readable_length(1000), readable_length(1048576)
+    ('64K', '1000', '1M')
+    """
+    for factor, unit in ((2**20, "M"), (2**10, "K")):
+        if length % factor == 0:
+            return f"{length // factor}{unit}"
+    return str(length)

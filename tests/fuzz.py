@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 
 from fusemax import Cascade, FusemaxError, check, parse
-from fusemax.syntax.teaal import parse_teaal
+from fusemax.syntax.importers.teaal import parse_teaal
 
 ROOT = Path(__file__).parent.parent
 TEAAL = """einsum:

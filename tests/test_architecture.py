@@ -17,20 +17,23 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 ORDER = (
+    "moved",
     "errors",
     "units",
     "resources",
-    "tables",
+    "view",
     "ir",
     "syntax",
     "validate",
     "reference",
     "analysis",
+    "bind",
     "model",
     "sim",
     "mapper",
+    "study",
     "report",
-    "pipeline",
+    "commands",
     "cli",
     "__main__",
 )
@@ -188,8 +191,8 @@ def test_the_package_keeps_the_rule(check: Check) -> None:
     ("check", "module", "source", "found"),
     [
         (upward_imports, "fusemax.ir.expr", "import fusemax.ir.cascade, fusemax.errors", []),
-        (upward_imports, "fusemax.cli", "from fusemax import __version__, pipeline", []),
-        (upward_imports, "fusemax", "from fusemax.pipeline import analyze", []),
+        (upward_imports, "fusemax.cli", "from fusemax import __version__, commands", []),
+        (upward_imports, "fusemax", "from fusemax.commands import analyze", []),
         (
             upward_imports,
             "fusemax.ir.expr",
@@ -215,7 +218,7 @@ def test_the_package_keeps_the_rule(check: Check) -> None:
             ["<relative import in line 1>: write the full name"],
         ),
         (upward_imports, "fusemax.helpers", "", ["has no place in the order of imports"]),
-        (parser_imports, "fusemax.syntax.parser", "import lark, yaml", []),
+        (parser_imports, "fusemax.syntax.cascade.parser", "import lark, yaml", []),
         (parser_imports, "fusemax.validate", "from lark.tree import Meta", ["imports lark.tree.Meta"]),
         (foreign_imports_of_the_ir, "fusemax.ir.expr", "import math\nimport numpy as np", ["imports numpy"]),
         (foreign_imports_of_the_ir, "fusemax.model", "import numpy", []),

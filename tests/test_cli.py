@@ -457,7 +457,7 @@ def test_an_interrupt_in_process(fusemax: Run, monkeypatch: pytest.MonkeyPatch) 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fusemax.pipeline.analyzed", interrupted)
+    monkeypatch.setattr("fusemax.commands.analyzed", interrupted)
     status, out, err = fusemax("analyze", "matmul")
     assert (status, out, err.strip()) == (130, "", "interrupted")
 

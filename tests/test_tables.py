@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusemax.tables import Table, folded, joined
+from fusemax.view import Table, folded, joined
 from tests.markup import read_html
 
 TABLE = Table(

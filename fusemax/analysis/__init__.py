@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fusemax.analysis.counting import symbol
-from fusemax.analysis.facts import Analysis, EinsumFacts, GroupFacts, Traffic, Work
 from fusemax.analysis.footprint import footprints
-from fusemax.analysis.groups import rank_groups, views
 from fusemax.analysis.passes import group_passes
+from fusemax.analysis.rank_groups import rank_groups, views
+from fusemax.analysis.result import Analysis, EinsumFacts, GroupFacts, Traffic, Work
 from fusemax.analysis.roofline import roofline_of
 from fusemax.analysis.spill import spills
 from fusemax.analysis.work import elements, expanded, operations
@@ -16,7 +16,7 @@ from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
-from fusemax.ir.printer import print_einsum
+from fusemax.ir.print_cascade import print_einsum
 from fusemax.validate import check, solve_shapes
 
 __all__ = ["Analysis", "analyze"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fusemax.analysis.facts import Analysis, GroupFacts
 from fusemax.analysis.footprint import BoundaryFootprint
-from fusemax.tables import Table, joined
+from fusemax.analysis.result import Analysis, GroupFacts
 from fusemax.units import readable_bytes, readable_number
+from fusemax.view import Table, joined
 
 if TYPE_CHECKING:
     import sympy

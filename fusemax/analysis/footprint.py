@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fusemax.analysis.counting import symbol
-from fusemax.analysis.groups import Group, View, group_of
 from fusemax.analysis.passes import GroupPasses
+from fusemax.analysis.rank_groups import Group, View, group_of
 from fusemax.analysis.work import elements
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Checked, Tensor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fusemax.analysis.facts import Analysis, GroupFacts, Work
 from fusemax.analysis.footprint import BoundaryFootprint
+from fusemax.analysis.result import Analysis, GroupFacts, Work
 
 if TYPE_CHECKING:
     import sympy

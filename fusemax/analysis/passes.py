@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from fusemax.analysis.groups import Group, View, rank_groups, views
+from fusemax.analysis.rank_groups import Group, View, rank_groups, views
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Checked, CheckedEinsum, Loop, Use, When
 

@@ -11,7 +11,7 @@ from fusemax.analysis.counting import missing_sizes
 from fusemax.ir.arch import Arch, Unit
 
 if TYPE_CHECKING:
-    from fusemax.analysis.facts import Analysis
+    from fusemax.analysis.result import Analysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def roofline_of(analysis: Analysis, arch: Arch) -> Analysis:
     """The analysis with the roofline of a machine. Raises `FusemaxError` if sizes are missing.
 
     >>> from fusemax import analyze, load_cascade
-    >>> from fusemax.syntax.arch import load_arch
+    >>> from fusemax.syntax.yaml.arch import load_arch
     >>> shapes = {"M": 1024, "N": 1024, "K": 1024}
     >>> analyze(load_cascade("matmul"), shapes, arch=load_arch("fusemax-cloud")).roofline.bound
     'compute'

@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fusemax.analysis.counting import missing_sizes, symbol
-from fusemax.analysis.facts import Spill
 from fusemax.analysis.footprint import BoundaryFootprint, Footprint
 from fusemax.analysis.passes import GroupPasses
+from fusemax.analysis.result import Spill
 from fusemax.units import bytes_of_words
 
 if TYPE_CHECKING:

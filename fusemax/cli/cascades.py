@@ -83,8 +83,8 @@ def analyze_command(
     Counts are symbolic in the rank shapes, and numbers where --shape or --model give them.
     """
     from fusemax.analysis.explain import explain as explained
-    from fusemax.analysis.text import report
-    from fusemax.pipeline import analyzed
+    from fusemax.analysis.tables import report
+    from fusemax.commands import analyzed
     from fusemax.units import bits_of, bytes_of
 
     analysis = analyzed(
@@ -115,7 +115,7 @@ def run_command(
     against: str | None, tolerance: float | None, out: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Run a cascade on random inputs, literally, in float64; compare it with another."""
-    from fusemax.pipeline import executed
+    from fusemax.commands import executed
     from fusemax.report.files import check_target, write_whole
 
     if tolerance is not None and against is None:
@@ -144,7 +144,7 @@ def run_command(
 @click.option("--rank", metavar="RANK", help="Colour by the passes over this rank; else over the one with most.")
 def graph_command(name: str, out: Path, rank: str | None) -> None:
     """Draw a cascade: Einsums as boxes coloured by pass, tensors as arrows, barriers as lines."""
-    from fusemax.pipeline import drawn
+    from fusemax.commands import drawn
     from fusemax.report.files import check_target
 
     check_target(out, (".svg", ".png", ".pdf"))

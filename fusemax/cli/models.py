@@ -37,7 +37,7 @@ def evaluate_command(
     accounting: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Cost one mapping: cycles, seconds, joules, bytes at every level, and utilization, by unit and by Einsum."""
-    from fusemax.pipeline import evaluated
+    from fusemax.commands import evaluated
 
     report = evaluated(
         name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, accounting=accounting
@@ -67,9 +67,9 @@ def compare_command(
     arch: str | None, accounting: str, end_to_end: bool, search: bool, as_json: bool, csv: Path | None, plot: Path | None,
 ) -> None:  # fmt: skip
     """Cost several mappings at every model and length: latency, energy, traffic, utilization, and what limits them."""
-    from fusemax.model.text import comparison_text
-    from fusemax.pipeline import compared
+    from fusemax.commands import compared
     from fusemax.report.files import check_target, write_whole
+    from fusemax.study.tables import comparison_text
 
     if csv is not None:
         check_target(csv, (".csv",))
@@ -104,7 +104,7 @@ def reproduce_command(names: tuple[str, ...], out: Path | None, as_json: bool) -
     STUDY is attention, encoder or chip-area; all of them if none is named. Figures are numbered as in the paper;
     `mappings/published/` has its values and where they are from.
     """
-    from fusemax.pipeline import reproduced
+    from fusemax.commands import reproduced
     from fusemax.report.reproduce_files import check_folder, write_folder
 
     if out is not None:
@@ -130,15 +130,15 @@ def show_command(
     out: Path | None,
 ) -> None:  # fmt: skip
     """Show an architecture, or a mapping: its loops, who runs where, what is held where, with extents for given sizes."""
-    from fusemax.pipeline import shown
+    from fusemax.commands import shown
     from fusemax.report.files import check_target, write_whole
-    from fusemax.report.show_mapping import tree_of
+    from fusemax.report.mapping_tree import tree_of
 
     if out is not None:
         check_target(out, PICTURES)
     found = shown(name, shapes=shapes, model=model, length=length, arch=arch, settings=settings)
     if out is not None:
-        from fusemax.report.show_picture import draw_sheet, sheet_of
+        from fusemax.report.arch_picture import draw_sheet, sheet_of
 
         sheet = sheet_of(found)
         write_whole(out, lambda path: draw_sheet(sheet, path))

@@ -76,9 +76,9 @@ def map_command(
     Without a template the space is all that the cascade and the machine allow; what the algorithm forbids is left out.
     Ctrl-C ends a search with the best so far.
     """
-    from fusemax.pipeline import mapped
+    from fusemax.commands import mapped
     from fusemax.report.files import check_target, write_whole
-    from fusemax.syntax.mapping import seen_from
+    from fusemax.syntax.mapping.parser import seen_from
 
     for path, suffixes in ((out, (".mapping",)), (csv, (".csv",)), (plot, PICTURES)):
         if path is not None:
@@ -97,7 +97,7 @@ def map_command(
         write_whole(csv, lambda path: write_text(path, report.to_csv()))
     print_json(report.to_json()) if as_json else click.echo(report.text(width()))
     if plot is not None and report.shown is not None:
-        from fusemax.report.show_picture import draw_sheet, sheet_of
+        from fusemax.report.arch_picture import draw_sheet, sheet_of
 
         sheet = sheet_of(report.shown)
         write_whole(plot, lambda path: draw_sheet(sheet, path))
@@ -138,7 +138,7 @@ def pareto_command(
     Of the points that are shown none is better than another in everything, unless it is marked as dominated. Ctrl-C ends
     a search with the front so far.
     """
-    from fusemax.pipeline import traded
+    from fusemax.commands import traded
     from fusemax.report.files import check_target, write_whole
 
     for path, suffixes in ((csv, (".csv",)), (plot, PICTURES)):
@@ -159,7 +159,7 @@ def pareto_command(
     if as_json:
         print_json(front.to_json())
     else:
-        from fusemax.mapper.text import front_text
+        from fusemax.mapper.tables import front_text
 
         click.echo(front_text(front, width()))
     for written in (csv, drawn):

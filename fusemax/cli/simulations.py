@@ -63,7 +63,7 @@ def simulate_command(
 
     What repeats is jumped over, so that long sequences cost no more than short ones.
     """
-    from fusemax.pipeline import simulated
+    from fusemax.commands import simulated
     from fusemax.report.files import check_target
 
     if trace is not None:

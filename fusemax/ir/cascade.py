@@ -241,11 +241,11 @@ class Cascade:
         return frozenset(declared | indexed | variables | stated | {default.rank for default in self.shapes})
 
     def __str__(self) -> str:
-        from fusemax.ir.printer import print_cascade
+        from fusemax.ir.print_cascade import print_cascade
 
         return print_cascade(self)
 
     def _repr_html_(self) -> str:
-        from fusemax.ir.printer import cascade_html
+        from fusemax.ir.print_cascade import cascade_html
 
         return cascade_html(self)

@@ -218,6 +218,6 @@ class Mapping:
     )
 
     def __str__(self) -> str:
-        from fusemax.ir.mapping_printer import print_mapping
+        from fusemax.ir.print_mapping import print_mapping
 
         return print_mapping(self)

@@ -7,23 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
+from fusemax.bind.bind import for_its_cascade
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.mapper.family import exact
-from fusemax.mapper.fixed import Fixed, fixed_of
+from fusemax.mapper.constraints import Fixed, fixed_of
+from fusemax.mapper.cost.candidates import exact
+from fusemax.mapper.infeasible import relaxed
 from fusemax.mapper.objective import objective_of
-from fusemax.mapper.relax import relaxed
 from fusemax.mapper.result import Found, MapResult
-from fusemax.mapper.search import MOST_TREES, STRATEGIES, Search, Space
-from fusemax.mapper.space import Generated
-from fusemax.mapper.template import Template
+from fusemax.mapper.search.search import MOST_TREES, STRATEGIES, Search, Space
+from fusemax.mapper.space.generated import Generated
+from fusemax.mapper.space.template import Template
 from fusemax.model import loaded
-from fusemax.model.bind import for_its_cascade
-from fusemax.model.compare import accounting_of
-from fusemax.syntax.mapping import load_mapping
+from fusemax.model.energy import accounting_of
+from fusemax.syntax.mapping.parser import load_mapping
 
 __all__ = ["MapResult", "map_cascade"]
 

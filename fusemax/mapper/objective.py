@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusemax.errors import FusemaxError, did_you_mean, listed
-from fusemax.mapper.family import Costs
+from fusemax.mapper.cost.candidates import Costs
 
 DIGITS = 9
 """Significant digits to which values are compared, so that noise of floating point breaks no ties."""

@@ -15,19 +15,18 @@ from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper import map_cascade, space_of
-from fusemax.mapper.batch import Tally, combined
-from fusemax.mapper.family import Costs, Family, exact
-from fusemax.mapper.fixed import fixed_of
+from fusemax.mapper.constraints import fixed_of
+from fusemax.mapper.cost.batch import Tally, combined
+from fusemax.mapper.cost.candidates import Costs, Family, exact
+from fusemax.mapper.infeasible import relaxed
 from fusemax.mapper.objective import OBJECTIVES, objective_of, rounded, undominated
-from fusemax.mapper.relax import relaxed
 from fusemax.mapper.scaling import scaled
-from fusemax.mapper.search import MOST_TREES, Search, Space, Work, exhaustive, priced, promising
+from fusemax.mapper.search.search import MOST_TREES, Search, Space, Work, exhaustive, priced, promising
 from fusemax.model import evaluate
-from fusemax.model.compare import accounting_of
-from fusemax.model.energy import Accounting, area_m2
+from fusemax.model.energy import Accounting, accounting_of, area_m2
 from fusemax.model.estimate import Estimate, data_frame
-from fusemax.model.text import one
-from fusemax.tables import csv_text
+from fusemax.model.tables import one
+from fusemax.view import csv_text
 
 if TYPE_CHECKING:
     import pandas
@@ -95,7 +94,7 @@ class Front:
         return data_frame([point.to_json() for point in self.points])
 
     def __str__(self) -> str:
-        from fusemax.mapper.text import front_text
+        from fusemax.mapper.tables import front_text
 
         return front_text(self)
 

@@ -11,7 +11,7 @@ import numpy as np
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.mapper.search import SAME, Search
+from fusemax.mapper.search.search import SAME, Search
 from fusemax.model.estimate import Estimate, data_frame
 from fusemax.units import readable_bytes, readable_seconds
 
@@ -137,7 +137,7 @@ class MapResult:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        from fusemax.mapper.text import result_text
+        from fusemax.mapper.tables import result_text
 
         return result_text(self)
 

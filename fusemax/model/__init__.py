@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fusemax.bind.bind import Bound, bind
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.model.bind import Bound, bind
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
-from fusemax.syntax.arch import load_arch
 from fusemax.syntax.files import load_cascade
-from fusemax.syntax.mapping import load_mapping
+from fusemax.syntax.mapping.parser import load_mapping
+from fusemax.syntax.yaml.arch import load_arch
 from fusemax.validate import check
 
 __all__ = ["Estimate", "evaluate"]

@@ -8,14 +8,14 @@ from functools import reduce
 from typing import Any
 
 from fusemax.analysis.counting import points
+from fusemax.bind.loop_nest import Crossing, Edge, Mover
+from fusemax.bind.plan import Placement, Plan, Step, Waiting, largest, parts_of
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch, Unit
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.mapping import Block, Overlap
-from fusemax.model.accesses import Crossing, Edge, Mover
-from fusemax.model.filtered import number_of, steps
+from fusemax.model.filters import number_of, steps
 from fusemax.model.operations import operations_on, operator_of
-from fusemax.model.plan import Placement, Plan, Step, Waiting, largest, parts_of
 
 LEAVING = "south"
 """The edge by which results leave; all others let operands in (the design's rule 14)."""

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.errors import FusemaxError
+from fusemax.bind.bind import Bound
+from fusemax.bind.loop_nest import Count, Crossing, Edge, Kind, Mover
+from fusemax.bind.plan import Placement, parts_of
+from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import DONE_AS, Arch, Unit
-from fusemax.model.accesses import Count, Crossing, Edge, Kind, Mover
-from fusemax.model.bind import Bound
-from fusemax.model.filtered import number_of
+from fusemax.model.filters import number_of
 from fusemax.model.operations import operations_on
-from fusemax.model.plan import Placement, parts_of
 
 
 class Accounting(Enum):
@@ -27,6 +27,16 @@ class Accounting(Enum):
 
     FULL = "full"
     ARTIFACT = "artifact"
+
+
+def accounting_of(name: str) -> Accounting:
+    """The accounting of a name. Raises `FusemaxError` for one that there is not."""
+    try:
+        return Accounting(name)
+    except ValueError:
+        names = [accounting.value for accounting in Accounting]
+        hint = did_you_mean(name, names) or f"choose {listed(names, word='or')}"
+        raise FusemaxError(f"no accounting '{name}'", hint) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +153,7 @@ def arrivals(mover: Mover, crossings: tuple[Crossing, ...], number: int) -> Any:
 def area_m2(arch: Arch) -> float:
     """The area of buffers, register files and operators. Raises `FusemaxError` if the arch has no areas.
 
-    >>> from fusemax.syntax.arch import load_arch
+    >>> from fusemax.syntax.yaml.arch import load_arch
     >>> round(area_m2(load_arch("fusemax-cloud")) * 1e12)
     1302951587
     """

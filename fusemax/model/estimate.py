@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusemax.bind.bind import Bound
+from fusemax.bind.loop_nest import Count
+from fusemax.bind.plan import Placement, largest
 from fusemax.errors import FusemaxError
-from fusemax.model.accesses import Count
-from fusemax.model.bind import Bound
 from fusemax.model.cycles import Time, compose, times
 from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words, placement_operations, unit_j
-from fusemax.model.plan import Placement, largest
 
 if TYPE_CHECKING:
     import pandas
@@ -82,12 +82,12 @@ class Estimate:
         return data_frame({name: np.broadcast_to(column, rows) for name, column in columns.items()})
 
     def __str__(self) -> str:
-        from fusemax.model.text import estimate_text
+        from fusemax.model.tables import estimate_text
 
         return estimate_text(self)
 
     def _repr_html_(self) -> str:
-        from fusemax.model.text import estimate_tables
+        from fusemax.model.tables import estimate_tables
 
         return "".join(table.html() for table in estimate_tables(self))
 

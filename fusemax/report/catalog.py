@@ -7,11 +7,11 @@ from itertools import takewhile
 from typing import Any
 
 from fusemax import resources
-from fusemax.syntax.arch import load_arch
-from fusemax.syntax.mapping import load_mapping
-from fusemax.syntax.workload import load_workload
-from fusemax.tables import Table
+from fusemax.syntax.mapping.parser import load_mapping
+from fusemax.syntax.yaml.arch import load_arch
+from fusemax.syntax.yaml.workload import load_workload
 from fusemax.units import readable_bytes
+from fusemax.view import Table
 
 
 def _first_comment(name: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from fusemax.errors import FusemaxError, Problem
 from fusemax.syntax.files import load_cascade
-from fusemax.tables import joined
 from fusemax.validate import check
+from fusemax.view import joined
 
 
 @dataclass(frozen=True, slots=True)

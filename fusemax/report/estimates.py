@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusemax.model.estimate import Estimate
-from fusemax.model.text import estimate_tables, one, readable_length
-from fusemax.tables import Table
+from fusemax.model.tables import estimate_tables, one
+from fusemax.units import readable_length
+from fusemax.view import Table
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusemax.errors import FusemaxError
 from fusemax.report.plots import COLORS, HATCHES, figure_type, save
-from fusemax.sim.text import changing_loops, fixed_loops
+from fusemax.sim.tables import changing_loops, fixed_loops
 from fusemax.sim.trace import Slice, Trace
 
 if TYPE_CHECKING:

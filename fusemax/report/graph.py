@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from fusemax.analysis.facts import Analysis, GroupFacts
 from fusemax.analysis.passes import GroupPasses
+from fusemax.analysis.result import Analysis, GroupFacts
 from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Checked, When
-from fusemax.tables import folded
+from fusemax.view import folded
 
 WIDTH, HEAD, LINE = 3.4, 0.34, 0.15
 """A box, its first line, and each further line."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusemax.errors import FusemaxError
-from fusemax.model.compare import Comparison, Row
-from fusemax.model.text import readable_length
+from fusemax.study.compare import Comparison, Row
+from fusemax.units import readable_length
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

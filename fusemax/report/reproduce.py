@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fusemax.bind.parameters import chosen_for
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.study import Figure, Published, Shows, Study
-from fusemax.mapper.encoder import end_to_end
 from fusemax.model import Estimate, evaluate
-from fusemax.model.choose import chosen_for
-from fusemax.model.compare import Comparison, Row, compare
-from fusemax.model.text import averages, one, percent, readable_length
+from fusemax.model.tables import one, percent
 from fusemax.report.plots import Chart, Stack, StackedChart, chart_of
-from fusemax.syntax.mapping import arch_of, cascade_of, load_mapping
-from fusemax.syntax.workload import load_workload
-from fusemax.tables import Table
+from fusemax.study.compare import Comparison, Row, compare
+from fusemax.study.encoder_layer import end_to_end
+from fusemax.study.tables import averages
+from fusemax.syntax.mapping.parser import arch_of, cascade_of, load_mapping
+from fusemax.syntax.yaml.workload import load_workload
+from fusemax.units import readable_length
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
+from fusemax.view import Table
 
 EXACT = 1e-6
 """Published values without a tolerance of their own are reproduced to this, relative (the design's `3-model.md`)."""
@@ -203,7 +205,7 @@ class Reproduction:
 def reproduce(study: Study) -> Reproduction:
     """Evaluate a study's mappings at all of its models and lengths, under its accounting.
 
-    >>> from fusemax.syntax.study import load_study
+    >>> from fusemax.syntax.yaml.study import load_study
     >>> found = reproduce(load_study("attention"))
     >>> all(difference.within for difference in found.differences)
     True

@@ -9,13 +9,13 @@ from typing import Any
 
 from fusemax.errors import FusemaxError
 from fusemax.ir.study import Published
-from fusemax.model.compare import Row
 from fusemax.report.files import write_whole
 from fusemax.report.fronts import draw_front
 from fusemax.report.plots import Chart, StackedChart, draw_charts, figure_type
 from fusemax.report.reproduce import Reproduction
 from fusemax.report.sizes import SizesReproduction
-from fusemax.tables import csv_text
+from fusemax.study.compare import Row
+from fusemax.view import csv_text
 
 
 def check_folder(folder: Path) -> None:

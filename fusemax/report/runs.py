@@ -12,9 +12,9 @@ import numpy as np
 
 from fusemax.errors import FusemaxError, listed
 from fusemax.ir.checked import Checked
-from fusemax.tables import Table
 from fusemax.units import readable_number
 from fusemax.validate.shapes import shape_names
+from fusemax.view import Table
 
 if TYPE_CHECKING:
     from fusemax.reference import Array

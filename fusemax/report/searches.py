@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from fusemax.mapper.result import MapResult
-from fusemax.mapper.text import result_tables
+from fusemax.mapper.tables import result_tables
 from fusemax.model.estimate import EinsumCost, Estimate
-from fusemax.report.show_mapping import ShownMapping
+from fusemax.report.mapping_tree import ShownMapping
 from fusemax.report.simulations import SimulationReport
-from fusemax.tables import Table, csv_text
 from fusemax.units import readable_number
+from fusemax.view import Table, csv_text
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.model.bind import Bound
-from fusemax.model.text import readable_length
+from fusemax.bind.bind import Bound
 from fusemax.reference import Array, execute, random_inputs
 from fusemax.report.files import write_whole
 from fusemax.report.gantt import draw_gantt
 from fusemax.sim.perfetto import PerfettoWriter, check_size
 from fusemax.sim.simulate import run, task_count
-from fusemax.sim.text import trace_tables, waterfall
+from fusemax.sim.tables import trace_tables, waterfall
 from fusemax.sim.trace import Trace
-from fusemax.tables import Table
+from fusemax.units import readable_length
+from fusemax.view import Table
 
 TOLERANCE = 1e-9
 

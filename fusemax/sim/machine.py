@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fusemax.errors import FusemaxError
 from fusemax.sim.kernel import Kernel
-from fusemax.sim.series import Kind, Series
+from fusemax.sim.stream import Kind, Series
 
 TURN, WORK, LOOK = range(3)
 """Priorities of events at one time: whose turn it is, what begins, and who looks on."""

@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fusemax.bind.bind import Bound
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model import bound_of
-from fusemax.model.bind import Bound
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
-from fusemax.sim.functional import Numbers
+from fusemax.sim.fast_forward.steady import Steady
 from fusemax.sim.machine import Machine, Server
-from fusemax.sim.program import Program
-from fusemax.sim.series import Kind, Series
-from fusemax.sim.steady import Steady
-from fusemax.sim.tiles import TileUse
+from fusemax.sim.program.build import Program
+from fusemax.sim.program.transfers import TileUse
+from fusemax.sim.stream import Kind, Series
 from fusemax.sim.trace import Held, SeriesTrace, ServerTrace, Slice, Trace
+from fusemax.sim.values import Numbers
 
 FIRST_CYCLES = 4000.0
 """The window, if none is asked for: the first so many cycles."""

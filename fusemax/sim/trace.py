@@ -215,11 +215,11 @@ class Trace:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        from fusemax.sim.text import trace_text
+        from fusemax.sim.tables import trace_text
 
         return trace_text(self)
 
     def _repr_html_(self) -> str:
-        from fusemax.sim.text import trace_tables
+        from fusemax.sim.tables import trace_tables
 
         return "".join(table.html() for table in trace_tables(self))

@@ -8,8 +8,8 @@ from pathlib import Path
 from fusemax import resources
 from fusemax.errors import FusemaxError, did_you_mean
 from fusemax.ir.cascade import Cascade
-from fusemax.syntax.parser import parse
-from fusemax.syntax.teaal import parse_teaal
+from fusemax.syntax.cascade.parser import parse
+from fusemax.syntax.importers.teaal import parse_teaal
 
 LARGEST_FILE = 20_000_000
 """In bytes."""

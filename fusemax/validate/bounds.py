@@ -8,7 +8,7 @@ from math import prod
 from fusemax.ir.affine import Affine, Term, constant, total
 from fusemax.ir.checked import CheckedEinsum, Use
 from fusemax.ir.expr import Access, rank_of, variable_of
-from fusemax.ir.printer import print_index
+from fusemax.ir.print_cascade import print_index
 from fusemax.validate.draft import Draft
 
 

@@ -25,7 +25,7 @@ from fusemax.ir.expr import (
     variables_of,
 )
 from fusemax.ir.operators import REDUCERS
-from fusemax.ir.printer import print_access, print_einsum, print_expr, print_index
+from fusemax.ir.print_cascade import print_access, print_einsum, print_expr, print_index
 from fusemax.validate.affine import indices_of, to_constraint
 from fusemax.validate.draft import Draft, Write
 from fusemax.validate.names import check_variables, resolve_names

@@ -10,7 +10,7 @@ from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Use, When
 from fusemax.ir.expr import Access, Apply, Expr, Name, variable_of
 from fusemax.ir.operators import REDUCERS, Reducer
-from fusemax.ir.printer import print_expr, print_index, print_number
+from fusemax.ir.print_cascade import print_expr, print_index, print_number
 from fusemax.validate.affine import to_affine
 from fusemax.validate.draft import Draft, Write
 

@@ -10,7 +10,7 @@ from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.affine import LARGEST
 from fusemax.ir.checked import Checked, Equation
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, walk
-from fusemax.ir.printer import print_expr
+from fusemax.ir.print_cascade import print_expr
 
 
 def solve_shapes(checked: Checked, given: Mapping[str, int] | None = None, complete: bool = True) -> dict[str, int]:

@@ -9,7 +9,7 @@ from fusemax.ir.affine import Affine
 from fusemax.ir.cascade import Einsum, Role
 from fusemax.ir.checked import Tensor, When
 from fusemax.ir.expr import Access, Apply, Name, Place, accesses, names, rank_of, variable_of
-from fusemax.ir.printer import print_access, print_index
+from fusemax.ir.print_cascade import print_access, print_index
 from fusemax.validate.affine import indices_of, to_affine
 from fusemax.validate.draft import Draft, Write
 

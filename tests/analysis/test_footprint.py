@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fusemax import analyze, load_cascade, parse
-from fusemax.analysis.facts import Analysis
 from fusemax.analysis.footprint import Footprint
+from fusemax.analysis.result import Analysis
 
 SOFTMAX = """\
 input X[M, P]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from fusemax import Analysis, Cascade, Checked, analyze, check, parse
 from fusemax.analysis.explain import explain
-from fusemax.analysis.text import report
+from fusemax.analysis.tables import report
 from fusemax.report.graph import picture_of
 from fusemax.validate import solve_shapes
 from fusemax.validate.shapes import shape_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fusemax import FusemaxError, analyze, load_cascade, parse
-from fusemax.analysis.facts import Spill
+from fusemax.analysis.result import Spill
 
 TWICE = "Y = A[k] * B[k]\nZ = Y * A[k]"
 SOFTMAX = """\

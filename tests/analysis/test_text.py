@@ -6,9 +6,9 @@ import pytest
 
 from fusemax import FusemaxError, analyze, load_cascade, parse
 from fusemax.analysis.explain import explain
-from fusemax.analysis.text import LONGEST, report
+from fusemax.analysis.tables import LONGEST, report
 from fusemax.resources import names
-from fusemax.syntax.arch import load_arch
+from fusemax.syntax.yaml.arch import load_arch
 from tests.conftest import Golden
 from tests.markup import read_html
 

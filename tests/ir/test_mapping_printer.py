@@ -32,7 +32,7 @@ from fusemax.ir.mapping import (
     Uncounted,
     Wait,
 )
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 
 FILES = sorted((Path(__file__).parents[2] / "mappings").glob("*.mapping"))
 

@@ -7,7 +7,7 @@ import pytest
 from fusemax import parse
 from fusemax.ir.cascade import Cascade, Einsum, Header
 from fusemax.ir.expr import Access, Apply, Name, Number, Place
-from fusemax.ir.printer import cascade_html, einsum_rows, print_expr, print_filters, print_place
+from fusemax.ir.print_cascade import cascade_html, einsum_rows, print_expr, print_filters, print_place
 
 A, B, C = Name("a"), Name("b"), Name("c")
 

@@ -12,8 +12,8 @@ from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade, pars
 from fusemax.ir.arch import Operation
 from fusemax.ir.checked import Checked
 from fusemax.mapper import map_cascade
-from fusemax.mapper.nest import placed
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.mapper.space.nests import placed
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.mapper.test_optimal import SMALL, value_of
 from tests.sim.machines import small
 

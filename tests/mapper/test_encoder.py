@@ -9,11 +9,11 @@ from statistics import fmean
 import pytest
 
 from fusemax import Estimate, FusemaxError, evaluate, load_arch, load_mapping, resources
+from fusemax.bind.parameters import chosen_for
 from fusemax.mapper import map_cascade
-from fusemax.mapper.encoder import FOUND, end_to_end
-from fusemax.model.choose import chosen_for
-from fusemax.model.compare import Comparison
-from fusemax.syntax.workload import load_workload, parse_workload
+from fusemax.study.compare import Comparison
+from fusemax.study.encoder_layer import FOUND, end_to_end
+from fusemax.syntax.yaml.workload import load_workload, parse_workload
 from tests.model.test_published import LENGTHS, MODELS, at
 from tests.model.test_published import published as published_table
 

@@ -11,7 +11,7 @@ import pytest
 
 from fusemax import FusemaxError, evaluate, load_mapping
 from fusemax.mapper import map_cascade
-from fusemax.mapper.search import Search
+from fusemax.mapper.search.search import Search
 from tests.conftest import Called, Golden
 from tests.sim.machines import small
 
@@ -54,7 +54,7 @@ def test_the_room_that_is_missing() -> None:
 
 def test_the_room_of_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a space that was not looked through, only what was tried is told."""
-    monkeypatch.setattr("fusemax.mapper.relax.TRIED", 3)
+    monkeypatch.setattr("fusemax.mapper.infeasible.TRIED", 3)
     with pytest.raises(FusemaxError) as caught:
         map_cascade("attention-3pass", small(lengths=4, buffer=2), ATTENTION, template="flat", fix=["rows=4"])
     told = r"nothing that was tried fits: 'buffer' has 2 B, and the least of 3 trees needs \d+ B, \d+ B more"

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, parse
+from fusemax.bind.splits import balanced
 from fusemax.ir.mapping import Mapping
 from fusemax.mapper import MapResult, map_cascade
-from fusemax.mapper.fixed import Fixed
+from fusemax.mapper.constraints import Fixed
 from fusemax.mapper.pareto import pareto
-from fusemax.mapper.template import Template
-from fusemax.model.uneven import balanced
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.mapper.space.template import Template
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.sim.machines import small
 
 MATMUL = {"M": 8, "N": 4, "K": 6}

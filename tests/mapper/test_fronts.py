@@ -381,7 +381,7 @@ def test_layouts_that_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     checked = check(parse("input A[M, P], B[M]\noutput Z[P], Y[M]\nZ[p] = A[m, p] * B[m]\nY[m] = B[m] * 2"))
     shapes = {"M": 4, "P": 3}
     assert pareto(checked, small(), shapes, limit=10**6).whole
-    monkeypatch.setattr("fusemax.mapper.joined.MOST_JOINED", 3)
+    monkeypatch.setattr("fusemax.mapper.space.layout_product.MOST_JOINED", 3)
     assert not pareto(checked, small(), shapes, limit=10**6).whole
 
 

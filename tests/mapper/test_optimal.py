@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from fusemax import Estimate, FusemaxError, check, evaluate, load_cascade, parse
+from fusemax.bind.instantiate import concrete
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.mapper import MapResult, map_cascade
-from fusemax.mapper.concrete import concrete
-from fusemax.mapper.family import Costs, exact
-from fusemax.mapper.fixed import fixed_of
+from fusemax.mapper.constraints import fixed_of
+from fusemax.mapper.cost.candidates import Costs, exact
 from fusemax.mapper.objective import OBJECTIVES
-from fusemax.mapper.search import priced
-from fusemax.mapper.space import Generated, Structure
+from fusemax.mapper.search.search import priced
+from fusemax.mapper.space.generated import Generated, Structure
 from fusemax.model.energy import Accounting
 from tests.sim.machines import small
 

@@ -7,9 +7,9 @@ from functools import cache
 import pytest
 
 from fusemax import Estimate, check, evaluate, load_arch, load_cascade, load_mapping
+from fusemax.bind.bind import bind
+from fusemax.bind.parameters import chosen_for
 from fusemax.mapper import MapResult, map_cascade
-from fusemax.model.bind import bind
-from fusemax.model.choose import chosen_for
 from fusemax.report.simulations import TOLERANCE, check_numbers
 from fusemax.sim.simulate import run
 from tests.model.test_published import at

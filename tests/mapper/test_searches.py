@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from fusemax import Estimate, FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, parse, simulate
+from fusemax.bind.instantiate import concrete
 from fusemax.ir.mapping import Mapping
 from fusemax.mapper import MapResult, map_cascade
-from fusemax.mapper.concrete import concrete
-from fusemax.mapper.family import Costs, cost
-from fusemax.mapper.fixed import Fixed
+from fusemax.mapper.constraints import Fixed
+from fusemax.mapper.cost.candidates import Costs, cost
 from fusemax.mapper.objective import OBJECTIVES
-from fusemax.mapper.template import Template
+from fusemax.mapper.space.template import Template
 from fusemax.model.energy import Accounting
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.sim.machines import small
 
 MATMUL = {"M": 8, "N": 4, "K": 6}

@@ -9,14 +9,14 @@ import pytest
 
 from fusemax import FusemaxError, check, load_arch, load_cascade, parse
 from fusemax.analysis.passes import all_passes
+from fusemax.bind.bind import bind_roomy
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import variable_of
-from fusemax.mapper.family import divisors
-from fusemax.mapper.fixed import Fixed
-from fusemax.mapper.nest import nests, placed
-from fusemax.mapper.space import Generated
-from fusemax.model.bind import bind_roomy
+from fusemax.mapper.constraints import Fixed
+from fusemax.mapper.cost.candidates import divisors
+from fusemax.mapper.space.generated import Generated
+from fusemax.mapper.space.nests import nests, placed
 from fusemax.validate.shapes import shape_names
 from tests.sim.machines import small
 
@@ -173,7 +173,7 @@ def test_trees_are_mappings(name: str, arch: str) -> None:
 
 def test_bounds_of_too_many_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where not all bounds can be made sharper, what was looked at is still searched, and the space is a part."""
-    monkeypatch.setattr("fusemax.mapper.space.MOST_REFINED", 3)
+    monkeypatch.setattr("fusemax.mapper.space.generated.MOST_REFINED", 3)
     space = space_of("attention-3pass", small("flat-cloud", lengths=4), sizes_of(shipped("attention-3pass")))
     assert len(list(space.structures())) == 3
     assert space.partial

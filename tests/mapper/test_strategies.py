@@ -17,11 +17,11 @@ import pytest
 
 from fusemax import FusemaxError, check, load_arch, load_cascade
 from fusemax.mapper import map_cascade
-from fusemax.mapper.batch import best_of
-from fusemax.mapper.encoder import end_to_end
+from fusemax.mapper.cost.batch import best_of
 from fusemax.mapper.pareto import pareto
-from fusemax.mapper.search import Entry, Search, Tried
-from fusemax.mapper.space import Generated, State
+from fusemax.mapper.search.search import Entry, Search, Tried
+from fusemax.mapper.space.generated import Generated, State
+from fusemax.study.encoder_layer import end_to_end
 from tests.sim.machines import small
 
 MATMUL = {"M": 8, "N": 4, "K": 6}
@@ -30,7 +30,7 @@ MATMUL = {"M": 8, "N": 4, "K": 6}
 @pytest.mark.parametrize(("objective", "limit"), [("dram", 10**6), ("energy", 10**6), ("energy", 5)])
 def test_several_processes_of_a_part(objective: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where tile sizes are left out, or trees by the limit, two processes prove as little as one, and cost as much."""
-    monkeypatch.setattr("fusemax.mapper.space.MOST_GRID", 3)
+    monkeypatch.setattr("fusemax.mapper.space.generated.MOST_GRID", 3)
     arch, shapes = small(lengths=4, buffer=300), {"M": 64, "N": 48, "K": 6}
     one, two = (
         map_cascade("matmul", arch, shapes, objective=objective, jobs=jobs, limit=limit, top=3) for jobs in (1, 2)
@@ -50,7 +50,7 @@ def test_interrupted_within_a_structure(monkeypatch: pytest.MonkeyPatch) -> None
             raise KeyboardInterrupt
         return best_of(*arguments)
 
-    monkeypatch.setattr("fusemax.mapper.search.best_of", interrupt)
+    monkeypatch.setattr("fusemax.mapper.search.search.best_of", interrupt)
     monkeypatch.setattr(Generated, "structures", lambda self, _: iter([self.structure(0, 0)]))
     found = map_cascade("matmul", small(lengths=4), MATMUL)
     assert found.statistics.interrupted
@@ -103,7 +103,7 @@ def test_annealing_leaves_where_nothing_fits(monkeypatch: pytest.MonkeyPatch) ->
         return found
 
     monkeypatch.setattr(Generated, "neighbour", step)
-    monkeypatch.setattr("fusemax.mapper.search.try_out", lambda *_: Tried((), 1, 1, 1, 0))
+    monkeypatch.setattr("fusemax.mapper.search.search.try_out", lambda *_: Tried((), 1, 1, 1, 0))
     with pytest.raises(FusemaxError):
         map_cascade("matmul", small(lengths=4), MATMUL, strategy="anneal", limit=30)
     assert len(steps) == 29
@@ -116,7 +116,7 @@ def test_interrupted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fusemax.mapper.search.try_out", interrupt)
+    monkeypatch.setattr("fusemax.mapper.search.search.try_out", interrupt)
     found = map_cascade("matmul", small(lengths=4), MATMUL)
     assert found.best == ()
     assert "interrupted: nothing was found so far" in str(found)

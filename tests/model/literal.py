@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
+from fusemax.bind.bind import Bound
+from fusemax.bind.plan import HoldRef, Placement, views_of
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Use, When
 from fusemax.ir.mapping import Split
-from fusemax.model.bind import Bound
-from fusemax.model.plan import HoldRef, Placement, views_of
 from tests.loop_nest import counted
 
 Coordinates = dict[str, int]

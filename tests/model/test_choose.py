@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fusemax import load_mapping
+from fusemax.bind.parameters import chosen_for, value_of_text
 from fusemax.errors import FusemaxError
-from fusemax.model.choose import chosen_for, value_of_text
 
 TEXT = """\
 mapping mine(rows = P, kept = QK A, share = 0)

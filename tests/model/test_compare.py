@@ -9,8 +9,8 @@ import pytest
 
 from fusemax import compare, load_arch, load_mapping
 from fusemax.errors import FusemaxError
-from fusemax.model.compare import Comparison
-from fusemax.model.text import averages
+from fusemax.study.compare import Comparison
+from fusemax.study.tables import averages
 from tests.conftest import Golden
 
 FIVE = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")

@@ -17,7 +17,7 @@ from fusemax.ir.arch import Arch, Operation, Unit
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.expr import Access, rank_of
 from fusemax.ir.mapping import For, Hold, Mapping, Node, On, Overlap, Placed
-from fusemax.syntax.arch import KINDS
+from fusemax.syntax.yaml.arch import KINDS
 from fusemax.validate.shapes import shape_names
 
 STEPS = 3

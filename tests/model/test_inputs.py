@@ -10,7 +10,7 @@ import pytest
 
 from fusemax import FusemaxError, check, compare, evaluate, load_arch, load_cascade, load_mapping, parse
 from fusemax.model import Estimate
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 
 SHAPES = {"B": 1, "H": 4, "E": 64, "F": 64, "M": 1024, "P": 1024}
 

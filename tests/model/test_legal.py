@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, parse
+from fusemax.bind.bind import bind
+from fusemax.bind.legal.fusion import shares_of
+from fusemax.bind.parameters import value_of_text
 from fusemax.cli import run
 from fusemax.ir.arch import Arch, Operation
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Apply, Name, Number
 from fusemax.ir.mapping import For, Length, Mapping, On, Overlap, Placed, Split
 from fusemax.model import Estimate
-from fusemax.model.bind import bind
-from fusemax.model.choose import value_of_text
-from fusemax.model.legal import shares_of
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.conftest import Golden
 from tests.refusals import cases, rendered
 

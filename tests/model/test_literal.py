@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from fusemax import FusemaxError, check, load_arch, load_cascade, load_mapping, parse
+from fusemax.bind.bind import Bound, bind
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
-from fusemax.model.bind import Bound, bind
 from fusemax.model.energy import Accounting, memory_words
 from fusemax.model.estimate import estimate
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.model.literal import Walk, Walked
 
 SHAPES = {"B": 2, "H": 1, "E": 3, "F": 2, "M": 8, "P": 12}

@@ -10,7 +10,7 @@ import pytest
 from fusemax import FusemaxError, check, evaluate, load_arch, parse
 from fusemax.ir.arch import Arch, Operation, Unit
 from fusemax.model import Estimate
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 
 FLAT = load_arch("flat-cloud")
 LANES = FLAT.units[-1]

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 from fusemax import evaluate, load_arch, load_mapping
+from fusemax.bind.bind import bind
+from fusemax.bind.parameters import chosen_for
 from fusemax.ir.checked import Checked
 from fusemax.model import Estimate
-from fusemax.model.bind import bind
-from fusemax.model.choose import chosen_for
-from fusemax.model.compare import Comparison, compare
 from fusemax.model.energy import area_m2
-from fusemax.model.text import averages
+from fusemax.study.compare import Comparison, compare
+from fusemax.study.tables import averages
 from fusemax.syntax.files import load_cascade
-from fusemax.syntax.workload import load_workload
+from fusemax.syntax.yaml.workload import load_workload
 from fusemax.validate import check
 
 KINDS = ("mac", "add", "max", "exp", "div")

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, evaluate, load_cascade
-from fusemax.model.bind import bind
-from fusemax.model.uneven import balanced
+from fusemax.bind.bind import bind
+from fusemax.bind.splits import balanced
 from fusemax.sim.simulate import run
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.model.test_literal import assert_equal, small
 
 MATMUL = check(load_cascade("matmul"))

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 import pytest
 
 from fusemax.errors import FusemaxError
-from fusemax.model.compare import Comparison, Row, compare
 from fusemax.report.files import write_whole
 from fusemax.report.plots import (
     COLORS,
@@ -21,6 +20,7 @@ from fusemax.report.plots import (
     comparison_charts,
     draw_charts,
 )
+from fusemax.study.compare import Comparison, Row, compare
 
 
 def row(mapping: str, model: str | None, seq: int | None, latency_s: float) -> Row:

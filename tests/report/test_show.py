@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from fusemax import resources
+from fusemax.commands import shown
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
-from fusemax.pipeline import shown
-from fusemax.report.show import load_shown
-from fusemax.report.show_mapping import tree_of
-from fusemax.report.show_picture import Card, draw_sheet, sheet_of
+from fusemax.report.arch_picture import Card, draw_sheet, sheet_of
+from fusemax.report.arch_tree import load_shown
+from fusemax.report.mapping_tree import tree_of
 from tests.conftest import Golden
 
 MAPPINGS = resources.names("mappings", ".mapping")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from fusemax import FusemaxError, check, load_arch, load_cascade, load_mapping
+from fusemax.bind.bind import Bound, bind
 from fusemax.ir.arch import Arch
-from fusemax.model.bind import Bound, bind
 from fusemax.report.simulations import SimulationReport, check_numbers, difference, write_trace
 from fusemax.sim import perfetto
 from fusemax.sim.simulate import run, task_count

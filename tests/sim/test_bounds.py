@@ -12,11 +12,11 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, load_cascade, load_mapping
+from fusemax.bind.bind import Bound, bind
 from fusemax.ir.arch import Arch
-from fusemax.model.bind import Bound, bind
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
-from fusemax.sim.program import Clock
+from fusemax.sim.program.build import Clock
 from fusemax.sim.simulate import run
 from fusemax.sim.trace import Trace
 from tests.sim.machines import small

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, execute, load_arch, load_cascade, load_mapping, simulate
-from fusemax.model.bind import bind
+from fusemax.bind.bind import bind
 from fusemax.reference import random_inputs
 from fusemax.sim.simulate import run
 from tests.sim.machines import small

@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, load_cascade, load_mapping, parse, simulate
+from fusemax.bind.bind import bind
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
-from fusemax.model.bind import bind
-from fusemax.sim.program import Program
-from fusemax.sim.series import Wait
+from fusemax.sim.program.build import Program
 from fusemax.sim.simulate import run
+from fusemax.sim.stream import Wait
 from fusemax.sim.trace import Slice, Trace
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.sim.machines import small
 
 DESIGNS = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")

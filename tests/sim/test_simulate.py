@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, evaluate, execute, load_arch, load_cascade, load_mapping, simulate
+from fusemax.bind.bind import bind
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
-from fusemax.model.bind import bind
 from fusemax.reference import random_inputs
-from fusemax.sim.functional import Numbers
-from fusemax.sim.program import Program
-from fusemax.sim.series import Kind, Series, Wait
+from fusemax.sim.program.build import Program
+from fusemax.sim.stream import Kind, Series, Wait
 from fusemax.sim.trace import Trace
+from fusemax.sim.values import Numbers
 from tests.sim.machines import small
 
 DESIGNS = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")

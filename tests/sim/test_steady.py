@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, load_cascade, load_mapping
-from fusemax.model.bind import Bound, bind
+from fusemax.bind.bind import Bound, bind
 from fusemax.sim.simulate import run, task_count
 from fusemax.sim.trace import Trace
 from tests.sim.machines import small

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, evaluate, execute, load_arch, load_cascade, load_mapping, parse, simulate
+from fusemax.bind.bind import bind
 from fusemax.ir.mapping import Mapping
-from fusemax.model.bind import bind
 from fusemax.reference import random_inputs
 from fusemax.sim.simulate import run
-from fusemax.syntax.mapping import parse_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.sim.machines import small
 
 FUSEMAX = check(load_cascade("attention-1pass"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fusemax import FusemaxError, check, parse
-from fusemax.syntax.teaal import parse_teaal
+from fusemax.syntax.importers.teaal import parse_teaal
 from tests.conftest import Golden
 from tests.refusals import rendered
 

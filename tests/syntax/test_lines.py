@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fusemax.ir.cascade import Comments
-from fusemax.syntax.lines import logical_lines
+from fusemax.syntax.cascade.lines import logical_lines
 
 
 def statements(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from fusemax import Cascade, check, parse
 from fusemax.ir.expr import Expr
-from fusemax.ir.printer import print_expr
+from fusemax.ir.print_cascade import print_expr
 from tests.strategies import cascades, expressions
 
 FILES = sorted((Path(__file__).parents[2] / "cascades").glob("*.cascade"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fusemax import FusemaxError, check, load_cascade, parse
-from fusemax.syntax.teaal import parse_teaal
+from fusemax.syntax.importers.teaal import parse_teaal
 
 SAME = [
     (

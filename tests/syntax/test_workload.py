@@ -8,7 +8,7 @@ import pytest
 
 from fusemax import FusemaxError
 from fusemax.resources import names
-from fusemax.syntax.workload import load_workload, parse_workload
+from fusemax.syntax.yaml.workload import load_workload, parse_workload
 
 MODEL = """\
 name: tiny

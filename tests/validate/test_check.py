@@ -8,7 +8,7 @@ from fusemax import Checked, FusemaxError, check, load_cascade, parse, resources
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import CheckedEinsum, CheckedReduction, Rank, Relation, When
 from fusemax.ir.expr import Access
-from fusemax.ir.printer import print_expr
+from fusemax.ir.print_cascade import print_expr
 
 
 def checked(text: str) -> Checked:

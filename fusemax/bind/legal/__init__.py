@@ -1,0 +1,1 @@
+"""Mappings that no sizes make legal: their tree, dependences, fusions and storage."""

@@ -1,0 +1,218 @@
+"""Whether the tree of a mapping is one: blocks where they belong, variables that there are, splits into new parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from fusemax.bind.plan import parts_of
+from fusemax.errors import Problem, did_you_mean, listed
+from fusemax.ir.checked import Checked
+from fusemax.ir.expr import rank_of
+from fusemax.ir.mapping import Block, Case, Fit, For, Group, Hold, Node, On, Overlap, Split, Wait
+from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.syntax.yaml.arch import KINDS
+
+Splits = Mapping[str, tuple[str, ...]]
+
+
+def structure_problems(checked: Checked, mapping: MappingFile, splits: Splits) -> Iterator[Problem]:
+    """Problems of the tree alone, in all branches of its cases, whatever the architecture."""
+    yield from _uncounted(mapping)
+    for split in mapping.splits:
+        yield from _own_split(checked, split) if split.variable not in splits else _parts(checked, mapping, split)
+    yield from _phases(mapping.body)
+    for node in unfolded(mapping.body):
+        yield from _blocks(node, None)
+    yield from _names(checked, mapping)
+    yield from _unless(mapping)
+    yield from _Variables(checked, splits).problems(mapping.body, ())
+
+
+def unfolded(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The nodes of a body, with those of all branches in the place of each `case`."""
+    for node in nodes:
+        if isinstance(node, Case):
+            for _, body in node.branches:
+                yield from unfolded(body)
+        else:
+            yield node
+
+
+def holds_of(nodes: Iterable[Node]) -> Iterator[Hold]:
+    """Every `hold` of a body, however deep, in all branches of its cases."""
+    for node in unfolded(nodes):
+        if isinstance(node, Hold):
+            yield node
+        elif isinstance(node, For | Group):
+            yield from holds_of(node.body)
+
+
+def _uncounted(mapping: MappingFile) -> Iterator[Problem]:
+    """Kinds of operations that there are."""
+    for kind in mapping.uncounted.kinds if mapping.uncounted else ():
+        if kind not in KINDS:
+            hint = did_you_mean(kind, KINDS) or f"there are {', '.join(sorted(KINDS))}"
+            span = mapping.uncounted.span if mapping.uncounted else None
+            yield Problem(f"no cascade has an operation '{kind}'", span, hint)
+
+
+# -------------------------------------------------------------------------------------------------------------- splits
+
+
+def _own_split(checked: Checked, split: Split) -> Iterator[Problem]:
+    """A variable that the cascade splits itself: its parts are the cascade's."""
+    rank = checked.ranks.get(rank_of(split.variable))
+    if rank is None:
+        return
+    parts = tuple(rank_of(part.variable) for part in split.parts)
+    if parts not in rank.splits:
+        message = f"no Einsum of '{checked.cascade.name}' runs over '{split.variable}'"
+        hint = "leave the split out"
+        if rank.splits:
+            own = " or ".join(", ".join(part.lower() for part in parts) for parts in rank.splits)
+            message, hint = f"'{checked.cascade.name}' splits '{split.variable}' itself, into {own}", "name these parts"
+        yield Problem(message, split.span, hint)
+    for part in split.parts:
+        if isinstance(part.extent, Fit):
+            message = f"'{checked.cascade.name}' splits '{split.variable}' itself, so that nothing can be fitted"
+            yield Problem(message, part.span, f"give a length: `{part.variable} = 256`")
+
+
+def _parts(checked: Checked, mapping: MappingFile, split: Split) -> Iterator[Problem]:
+    """Parts are variables of their own."""
+    variables = {variable for einsum in checked.einsums for variable in einsum.variables}
+    others = {part.variable for other in mapping.splits if other is not split for part in other.parts}
+    for part in split.parts:
+        if part.variable in variables or part.variable in others:
+            whose = f"of '{checked.cascade.name}'" if part.variable in variables else "of another split"
+            yield Problem(f"'{part.variable}' is a variable {whose} already", part.span, "give the part another name")
+
+
+# -------------------------------------------------------------------------------------------------------------- blocks
+
+
+def _phases(body: Sequence[Node]) -> Iterator[Problem]:
+    """Beside a phase stand phases only."""
+    nodes = list(unfolded(body))
+    phased = [node for node in nodes if isinstance(node, Group) and node.block is Block.PHASE]
+    for node in nodes if phased else ():
+        if isinstance(node, Hold):
+            message = "a `hold` beside phases: what passes between them goes through the outermost memory"
+            yield Problem(message, node.span, "put it into each `phase` that needs it")
+        elif node not in phased:
+            yield Problem(f"`{_word(node)}` beside phases", node.span, "put it into a `phase` of its own")
+
+
+def _blocks(node: Node, around: Node | None) -> Iterator[Problem]:
+    """Every block in a body of its kind."""
+    staged = isinstance(around, For) and around.overlap is Overlap.STAGES
+    in_stage = isinstance(around, Group) and around.block is Block.STAGE
+    match node:
+        case Group(Block.STAGE) if not staged:
+            yield Problem("`stage` outside of `stages`", node.span, "put it right below `stages p1:`")
+        case Group(Block.PREVIOUS) if not in_stage:
+            yield Problem("`previous` outside of a `stage`", node.span, "put it right below `stage:`")
+        case Group(Block.PHASE) if around is not None:
+            hint = "phases stand at the outermost level, each with loops of its own"
+            yield Problem("`phase` inside of a body", node.span, hint)
+        case Wait() if not in_stage:
+            yield Problem("`wait` outside of a `stage`", node.span, "put it below the Einsum in its `stage`")
+        case Group(Block.STAGE) | Hold():
+            pass
+        case _ if staged:
+            yield Problem(f"`{_word(node)}` between stages", node.span, "put it into a `stage:`")
+    if isinstance(node, For | Group):
+        for inner in unfolded(node.body):
+            yield from _blocks(inner, node)
+
+
+def _word(node: Node) -> str:
+    """The word that a node begins with."""
+    match node:
+        case For(overlap):
+            return overlap.value
+        case Group(block):
+            return block.value
+    return type(node).__name__.lower()
+
+
+def _names(checked: Checked, mapping: MappingFile) -> Iterator[Problem]:
+    """Parameters do not hide ranks and tensors."""
+    for parameter in mapping.parameters:
+        for what, names in (("rank", checked.ranks), ("tensor", checked.tensors)):
+            if parameter.name in names:
+                message = f"parameter '{parameter.name}' has the name of a {what} of '{checked.cascade.name}'"
+                yield Problem(message, parameter.span, "give it another name")
+
+
+def _unless(mapping: MappingFile) -> Iterator[Problem]:
+    """What stands behind `unless` is a parameter that lists tensors."""
+    known = {parameter.name: parameter for parameter in mapping.parameters}
+    for hold in holds_of(mapping.body):
+        if hold.unless is not None and hold.unless not in known:
+            hint = did_you_mean(hold.unless, known) or (
+                f"its parameters are {listed(known)}" if known else "it has none"
+            )
+            yield Problem(f"mapping '{mapping.name}' has no parameter '{hold.unless}'", hold.span, hint)
+        elif hold.unless is not None and not isinstance(known[hold.unless].default, tuple):
+            message = f"`unless {hold.unless}`, but that parameter is a number and lists no tensors"
+            yield Problem(message, hold.span, "give it a default like `QK A`, or `()`")
+
+
+# ----------------------------------------------------------------------------------------------------------- variables
+
+
+class _Variables:
+    """Loops, axes and `over` name variables that there are, and none that is looped over already."""
+
+    def __init__(self, checked: Checked, splits: Splits) -> None:
+        self.name, self.splits = checked.cascade.name, splits
+        self.known = {part for einsum in checked.einsums for part in parts_of(einsum.variables, splits)}
+
+    def problems(self, nodes: Sequence[Node], around: tuple[str, ...]) -> Iterator[Problem]:
+        """All problems of the loops and Einsums of a body."""
+        for node in unfolded(nodes):
+            match node:
+                case For():
+                    yield from self.loop(node, around)
+                case Group():
+                    yield from self.problems(node.body, around)
+                case On():
+                    yield from self.on(node, around)
+                case Hold() | Wait() | Case():
+                    pass
+
+    def loop(self, node: For, around: tuple[str, ...]) -> Iterator[Problem]:
+        """A loop and what is in it."""
+        for variable in node.variables:
+            yield from self.unknown(variable, node)
+            if variable in around:
+                message = f"a loop over '{variable}' inside of another over it"
+                yield Problem(message, node.span, "keep one, or split the variable")
+        yield from self.problems(node.body, (*around, *node.variables))
+
+    def on(self, node: On, around: tuple[str, ...]) -> Iterator[Problem]:
+        """The axes of a unit, and what runs inside of it."""
+        seen: dict[str, str] = {}
+        for axis, variable in node.axes:
+            yield from self.unknown(variable, node)
+            if axis in seen:
+                yield Problem(f"axis '{axis}' of '{node.unit}' is named twice", node.span, "keep one")
+            elif variable in seen.values():
+                yield Problem(f"'{variable}' is spread over two axes of '{node.unit}'", node.span, "keep one")
+            elif variable in around:
+                message = f"'{variable}' is spread over an axis of '{node.unit}' inside of a loop over it"
+                yield Problem(message, node.span, "keep one, or split the variable")
+            seen[axis] = variable
+        for einsum in node.einsums:
+            for variable in einsum.over:
+                yield from (Problem(p.message, einsum.span, p.hint) for p in self.unknown(variable, node))
+
+    def unknown(self, variable: str, node: For | On) -> Iterator[Problem]:
+        """A variable that nobody has, or that is there in parts only."""
+        if variable in self.splits:
+            hint = f"its parts are {listed(self.splits[variable])}"
+            yield Problem(f"'{variable}' is split, and runs in its parts", node.span, hint)
+        elif variable not in self.known:
+            hint = did_you_mean(variable, self.known) or f"variables are {listed(sorted(self.known), 20)}"
+            yield Problem(f"'{variable}' is no variable of '{self.name}' or of a split", node.span, hint)

@@ -1,0 +1,381 @@
+"""From a name and options to a result: what each command does, as one page to read from top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusemax.errors import FusemaxError
+from fusemax.ir.checked import Checked
+from fusemax.syntax.files import load_cascade
+from fusemax.syntax.yaml.workload import load_workload
+from fusemax.validate import check, solve_shapes
+from fusemax.validate.shapes import shape_names
+
+if TYPE_CHECKING:
+    from fusemax.analysis import Analysis
+    from fusemax.bind.parameters import Chosen
+    from fusemax.ir.arch import Arch
+    from fusemax.ir.mapping import Mapping as MappingFile
+    from fusemax.mapper.pareto import Front
+    from fusemax.reference import Array
+    from fusemax.report.estimates import EvaluationReport
+    from fusemax.report.mapping_tree import ShownMapping
+    from fusemax.report.reproduce import Reproduction
+    from fusemax.report.runs import RunReport
+    from fusemax.report.searches import MapReport
+    from fusemax.report.simulations import SimulationReport
+    from fusemax.report.sizes import SizesReproduction
+    from fusemax.study.compare import Comparison, Point
+
+
+def shapes_for(checked: Checked, model: str | None, length: int | None, given: Mapping[str, int]) -> dict[str, int]:
+    """The shapes of a model at a length, overruled by those that are given; ranks the cascade lacks are left out."""
+    if model is None:
+        if length is not None:
+            raise FusemaxError("a sequence length without a model", "add --model, or give --shape M=1024 P=1024")
+        return dict(given)
+    return {**load_workload(model).at(length, shape_names(checked)), **given}
+
+
+def analyzed(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    tiles: Mapping[str, int] | None = None,
+    buffer_bytes: int | None = None,
+    word_bits: int = 16,
+    arch: str | None = None,
+) -> Analysis:
+    """Load, check and analyze."""
+    from fusemax.analysis import analyze
+    from fusemax.syntax.yaml.arch import load_arch
+
+    cascade = load_cascade(name)
+    machine = None if arch is None else load_arch(arch)
+    checked = check(cascade, complete=False)
+    sizes = shapes_for(checked, model, length, shapes)
+    return analyze(checked, sizes, tiles=tiles, buffer_bytes=buffer_bytes, word_bits=word_bits, arch=machine)
+
+
+def executed(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    seed: int = 0,
+    against: str | None = None,
+    inputs: Path | None = None,
+) -> tuple[RunReport, dict[str, Array]]:
+    """Load, check and run on random or stored inputs; compare the outputs with those of a reference cascade."""
+    from fusemax.reference import execute, random_inputs
+    from fusemax.report.runs import RunReport, reference_outputs, stored, summarize
+
+    checked = check(load_cascade(name))
+    reference = None if against is None else check(load_cascade(against))
+    sizes = shapes_for(checked, model, length, shapes)
+    arrays: Mapping[str, Any] = stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
+    start = time.perf_counter()
+    results = execute(checked, arrays, sizes)
+    seconds = time.perf_counter() - start
+    expected = {} if reference is None else reference_outputs(checked, reference, arrays, sizes)
+    outputs = tuple(summarize(t.name, t.ranks, results[t.name], expected.get(t.name)) for t in checked.outputs)
+    lengths = dict(zip(_ranks(checked), _lengths(checked, arrays), strict=True))
+    report = RunReport(
+        checked.cascade.name,
+        against,
+        solve_shapes(checked, {**sizes, **lengths}),
+        None if inputs else seed,
+        seconds,
+        outputs,
+    )
+    return report, results
+
+
+def drawn(name: str, path: Path, rank: str | None) -> str:
+    """Load, check, analyze and draw; says over which rank the passes are shown."""
+    from fusemax.analysis import analyze
+    from fusemax.report.drawing import draw
+    from fusemax.report.files import write_whole
+    from fusemax.report.graph import picture_of
+
+    checked = check(load_cascade(name), complete=False)
+    picture = picture_of(checked, analyze(checked), rank)
+    write_whole(path, lambda temporary: draw(picture, temporary))
+    return picture.rank
+
+
+def evaluated(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    arch: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    accounting: str = "full",
+) -> EvaluationReport:
+    """Load a mapping with its cascade and architecture, choose its parameters, and cost it."""
+    from fusemax.model import evaluate
+    from fusemax.report.estimates import EvaluationReport
+    from fusemax.syntax.mapping.parser import load_mapping
+
+    mapping = load_mapping(name)
+    machine, checked = _machine_and_cascade(mapping, arch)
+    point, chosen = _point(mapping, checked, shapes, model, length, settings or {})
+    with chosen.explained():
+        found = evaluate(checked, machine, mapping, point.shapes, parameters=chosen.values, accounting=accounting)
+    return EvaluationReport(found, point.model, point.seq, chosen.values, (chosen.remark,) if chosen.remark else ())
+
+
+def simulated(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    arch: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    window: tuple[float, float] | None = None,
+    trace: Path | None = None,
+    plot: Path | None = None,
+    checks: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> SimulationReport:
+    """Load a mapping with its cascade and architecture, and run it; compare its numbers, draw it, write its tasks."""
+    from fusemax.bind.bind import bind
+    from fusemax.report.gantt import MOST_DRAWN
+    from fusemax.report.simulations import SimulationReport, check_numbers, write_files
+    from fusemax.sim.simulate import MOST_SLICES, run, seen
+    from fusemax.syntax.mapping.parser import load_mapping
+
+    mapping = load_mapping(name)
+    machine, checked = _machine_and_cascade(mapping, arch)
+    point, chosen = _point(mapping, checked, shapes, model, length, settings or {})
+    with chosen.explained():
+        bound = bind(checked, machine, mapping, point.shapes, chosen.values)
+    error = check_numbers(bound, progress) if checks else None
+    found = seen(run(bound, window, progress=progress, most=MOST_SLICES if plot is None else MOST_DRAWN), window)
+    write_files(bound, found, window, trace, plot, progress)
+    return SimulationReport(found, point.model, point.seq, error, (chosen.remark,) if chosen.remark else ())
+
+
+def mapped(
+    cascade: str | None,
+    arch: str | None,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    template: str | None = None,
+    against: str | None = None,
+    simulates: bool = False,
+    checks: bool = False,
+    limit: int | None = None,
+    name: str | None = None,
+    accounting: str = "full",
+    **wanted: Any,
+) -> MapReport:
+    """Search for the best mappings; say what changed to another one, and run the best."""
+    from dataclasses import replace
+
+    from fusemax.bind.bind import bind
+    from fusemax.mapper import map_cascade
+    from fusemax.mapper.search.search import MOST_TREES
+    from fusemax.model import evaluate
+    from fusemax.report.mapping_tree import ShownMapping
+    from fusemax.report.searches import MapReport
+    from fusemax.report.simulations import SimulationReport, check_numbers
+    from fusemax.sim.simulate import run
+    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.units import readable_length
+
+    tree = None if template is None else load_mapping(template)
+    if tree is None and (cascade is None or arch is None):
+        raise FusemaxError("a search needs a cascade and an architecture", "add --cascade and --arch, or --template")
+    machine, checked = _machine_and_cascade(tree, arch, cascade)
+    sizes = shapes_for(checked, model, length, shapes)
+    result = map_cascade(
+        checked,
+        machine,
+        sizes,
+        template=tree,
+        limit=limit or MOST_TREES,
+        accounting=accounting,
+        even=simulates,
+        **wanted,
+    )
+    files = (
+        {"cascade": cascade or tree.cascade, "arch": arch or tree.arch} if tree else {"cascade": cascade, "arch": arch}
+    )
+    best = tuple(replace(f, mapping=replace(f.mapping, name=name or f.mapping.name, **files)) for f in result.best)
+    result = replace(result, best=best)
+    other = None
+    if against is not None:
+        named = load_mapping(against)
+        point, chosen = _point(named, checked, shapes, model, length, {})
+        other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=accounting)
+    report = shown = None
+    if best:
+        bound = bind(checked, machine, best[0].mapping, sizes, {})
+        at = "given shapes" if model is None else f"{model} {readable_length(length)}" if length else model
+        shown = ShownMapping(best[0].mapping, machine, checked, {}, bound, at)
+    if simulates and best and not result.statistics.interrupted:
+        error = check_numbers(bound) if checks else None
+        report = SimulationReport(run(bound), model, length, error)
+    return MapReport(result, other, report, shown)
+
+
+def compared(
+    names: Sequence[str],
+    *,
+    models: Sequence[str],
+    lengths: Sequence[int],
+    shapes: Mapping[str, int],
+    baseline: str | None = None,
+    arch: str | None = None,
+    accounting: str = "full",
+    end_to_end: bool = False,
+    search: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Load and cost several mappings, against a baseline: the first of them, unless another is named, as in `names`.
+
+    With `end_to_end` whole encoder layers, with `search` also the best that the mapper finds in the place of each.
+    """
+    from fusemax.study.compare import compare
+    from fusemax.study.encoder_layer import end_to_end as encoder_layers
+    from fusemax.syntax.mapping.parser import load_mapping
+
+    mappings = [load_mapping(name) for name in names]
+    against = dict(zip(names, (mapping.name for mapping in mappings), strict=True)).get(baseline or "", baseline)
+    against = against if against is not None or len(mappings) < 2 else mappings[0].name
+    if not end_to_end:
+        if search:
+            raise FusemaxError("--search is about encoder layers", "add --end-to-end, or use `fusemax map`")
+        return compare(mappings, models, lengths, baseline=against, arch=arch, shapes=shapes, accounting=accounting)
+    if shapes:
+        raise FusemaxError("an encoder layer has the sizes of its model", "leave --shape out")
+    return encoder_layers(
+        mappings, models, lengths, baseline=against, arch=arch, accounting=accounting, search=search, progress=progress
+    )
+
+
+def reproduced(names: Sequence[str] = ()) -> tuple[Reproduction | SizesReproduction, ...]:
+    """Load studies of published values, all that are shipped if none is named, and evaluate them again."""
+    from fusemax import resources
+    from fusemax.report.reproduce import reproduce
+    from fusemax.report.sizes import reproduce_sizes
+    from fusemax.syntax.yaml.study import KIND, SIZES, load_sizes_study, load_study
+
+    sizes = resources.names(SIZES, ".yaml")
+    wanted = names or (*resources.names(KIND, ".yaml"), *sizes)
+    return tuple(
+        reproduce_sizes(load_sizes_study(name)) if name in sizes else reproduce(load_study(name)) for name in wanted
+    )
+
+
+def traded(
+    cascade: str | None,
+    arch: str | None,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    mapping: str | None = None,
+    template: str | None = None,
+    **wanted: Any,
+) -> Front:
+    """The front of a cascade on an architecture; of machines of other sizes with the mapping of the shipped study, if
+    nothing else is named."""
+    from fusemax import resources
+    from fusemax.mapper.pareto import pareto
+    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.syntax.yaml.study import SIZES, load_sizes_study
+
+    if wanted.get("dims") and not (cascade or mapping or template):
+        mapping = load_sizes_study(resources.names(SIZES, ".yaml")[0]).mapping
+    named = None if mapping is None else load_mapping(mapping)
+    tree = None if template is None else load_mapping(template)
+    file = named or tree
+    if file is None and (cascade is None or arch is None):
+        raise FusemaxError(
+            "a front needs a cascade and an architecture", "add --cascade and --arch, or --mapping, or --template"
+        )
+    machine, checked = _machine_and_cascade(file, arch, cascade)
+    sizes = shapes_for(checked, model, length, shapes)
+    chosen = None if named is None else _point(named, checked, shapes, model, length, {})[1].values
+    return pareto(checked, machine, sizes, mapping=named, template=tree, parameters=chosen, **wanted)
+
+
+def shown(
+    name: str,
+    *,
+    shapes: Mapping[str, int],
+    model: str | None = None,
+    length: int | None = None,
+    arch: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Arch | ShownMapping:
+    """Load an architecture, or a mapping with all that it names, bound to sizes if there are any."""
+    from fusemax.bind.bind import bind
+    from fusemax.ir.arch import Arch
+    from fusemax.report.arch_tree import load_shown
+    from fusemax.report.mapping_tree import ShownMapping
+
+    found = load_shown(name)
+    if isinstance(found, Arch):
+        if shapes or model or length or arch or settings:
+            raise FusemaxError(f"'{found.name}' is an architecture, which has no sizes", "show a mapping with them")
+        return found
+    machine, checked = _machine_and_cascade(found, arch)
+    if not (shapes or model or length or settings):
+        return ShownMapping(found, machine, checked)
+    point, chosen = _point(found, checked, shapes, model, length, settings or {})
+    with chosen.explained():
+        bound = bind(checked, machine, found, point.shapes, chosen.values)
+    return ShownMapping(found, machine, checked, chosen.values, bound, point.title)
+
+
+def _machine_and_cascade(
+    mapping: MappingFile | None, arch: str | None, cascade: str | None = None
+) -> tuple[Arch, Checked]:
+    """What is named, else what a mapping names."""
+    from fusemax.syntax.mapping.parser import arch_of, cascade_of
+    from fusemax.syntax.yaml.arch import load_arch
+
+    machine = arch_of(mapping) if mapping and not arch else load_arch(arch or "")
+    return machine, check(cascade_of(mapping) if mapping and not cascade else load_cascade(cascade or ""))
+
+
+def _point(
+    mapping: MappingFile, checked: Checked, shapes: Mapping[str, int], model: str | None, length: int | None,
+    settings: Mapping[str, str],
+) -> tuple[Point, Chosen]:  # fmt: skip
+    """One model at one length, with sizes of the cascade's ranks, and the parameters there; settings overrule them."""
+    from dataclasses import replace
+
+    from fusemax.bind.parameters import Chosen, chosen_for, value_of_text
+    from fusemax.study.compare import points_of
+
+    (point,) = points_of([model] if model else [], [] if length is None else [length], shapes)
+    wanted = {*shape_names(checked), *shapes}
+    point = replace(point, shapes={rank: size for rank, size in point.shapes.items() if rank in wanted})
+    set_ = {parameter: value_of_text(mapping, parameter, text) for parameter, text in settings.items()}
+    chosen = chosen_for(mapping, point.model, point.seq)
+    return point, Chosen({**chosen.values, **set_}, None if set_ else chosen.remark)
+
+
+def _ranks(checked: Checked) -> list[str]:
+    return [rank for tensor in checked.inputs for rank in tensor.ranks]
+
+
+def _lengths(checked: Checked, arrays: Mapping[str, Any]) -> list[int]:
+    import numpy as np
+
+    return [length for tensor in checked.inputs for length in np.shape(arrays[tensor.name])]

@@ -1,0 +1,1 @@
+"""Costs of many candidates at once."""

@@ -1,0 +1,1 @@
+"""Search strategies over the candidates of a space."""

@@ -1,0 +1,1 @@
+"""Spaces of mappings: generated from a cascade and an architecture, or left open by a template."""

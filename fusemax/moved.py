@@ -1,0 +1,51 @@
+"""Old module paths: each still imports, with a `DeprecationWarning`, for one release after the move."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "tables": "view",
+    "pipeline": "commands",
+    "ir.printer": "ir.print_cascade",
+    "ir.mapping_printer": "ir.print_mapping",
+    "syntax.parser": "syntax.cascade.parser",
+    "syntax.arch": "syntax.yaml.arch",
+    "syntax.workload": "syntax.yaml.workload",
+    "syntax.study": "syntax.yaml.study",
+    "syntax.teaal": "syntax.importers.teaal",
+    "model.bind": "bind.bind",
+    "model.choose": "bind.parameters",
+    "model.compare": "study.compare",
+}
+"""Old module -> new module, both below `fusemax`."""
+
+
+class _Moved(MetaPathFinder, Loader):
+    """Finds an old module and gives the new one in its place."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        old = fullname.removeprefix("fusemax.")
+        return ModuleSpec(fullname, self) if old != fullname and old in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """The module that Python makes by itself, soon to be replaced."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        old = module.__name__
+        new = f"fusemax.{MOVED[old.removeprefix('fusemax.')]}"
+        warnings.warn(f"{old} is now {new}", DeprecationWarning, stacklevel=2)
+        sys.modules[old] = import_module(new)
+
+
+def install() -> None:
+    """Let old module paths import; modules that exist are found before."""
+    sys.meta_path.append(_Moved())

@@ -1,0 +1,275 @@
+"""A mapping as a tree that a person reads: its loops, who runs where, what is held where, with extents if known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, assert_never
+
+from fusemax.bind.bind import Bound
+from fusemax.bind.capacity import used_bytes
+from fusemax.bind.plan import rank_variables, with_places
+from fusemax.ir.arch import Arch
+from fusemax.ir.checked import Checked
+from fusemax.ir.expr import Name, Number
+from fusemax.ir.mapping import (
+    Block,
+    Case,
+    Fit,
+    For,
+    Group,
+    Hold,
+    Length,
+    Node,
+    On,
+    Open,
+    Overlap,
+    Parameter,
+    Part,
+    Placed,
+    Wait,
+)
+from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.ir.print_cascade import print_einsum, print_expr
+from fusemax.ir.print_mapping import print_parameter
+from fusemax.report.arch_tree import Tree, arch_tree
+from fusemax.units import bytes_of_words, readable_bytes
+
+REMARKS: Mapping[Overlap | Block, str] = {
+    Overlap.PIPELINE: "  -- units overlap across iterations",
+    Overlap.STAGES: "  -- stage by stage",
+    Block.PREVIOUS: "  -- for the tile before",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A tensor held in a memory: the variables of its tile, and bytes, if the sizes are known."""
+
+    tensor: str
+    level: str
+    tile: tuple[str, ...]
+    size_bytes: int | None
+
+
+@dataclass(frozen=True)
+class ShownMapping:
+    """A mapping with what is known beside it; `bound` has sizes, if they were given, `at` says which."""
+
+    mapping: MappingFile
+    arch: Arch
+    checked: Checked
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    bound: Bound | None = None
+    at: str = ""
+
+    def tree(self) -> Tree:
+        """The whole mapping."""
+        mapping = self.mapping
+        head = [Tree(f"at {self.at}: {self._sizes()}")] if self.bound else []
+        if mapping.parameters:
+            head.append(Tree(f"parameters: {', '.join(map(self._parameter, mapping.parameters))}"))
+        if mapping.choose is not None:
+            head.append(Tree(f"chosen by {', '.join(mapping.choose.by)} from {mapping.choose.file}"))
+        head += [Tree(text) for text in self.room()]
+        head += [Tree(f"split {split.variable}: {', '.join(map(self._part, split.parts))}") for split in mapping.splits]
+        title = f"{mapping.name}: {mapping.cascade} on {self.arch.name}"
+        return Tree(title, (*head, *self._nodes(mapping.body, ())))
+
+    def __str__(self) -> str:
+        return str(self.tree())
+
+    def room(self) -> Iterator[str]:
+        """How much of each memory is held at once, if the sizes are known."""
+        if self.bound is None:
+            return
+        for memory in self.arch.memories:
+            used = used_bytes(self.checked, self.bound.plan, self.bound.mover, memory.name, self.arch.word_bits)
+            if memory.size_bytes is not None:
+                yield f"{memory.name}: {readable_bytes(float(used))} of {readable_bytes(memory.size_bytes)} held at once"
+
+    def _sizes(self) -> str:
+        assert self.bound is not None
+        return ", ".join(f"{rank}={size}" for rank, size in self.bound.sizes.items())
+
+    def _parameter(self, parameter: Parameter) -> str:
+        if parameter.name not in self.parameters:
+            return print_parameter(parameter)
+        value = self.parameters[parameter.name]
+        return f"{parameter.name} = {' '.join(value) or '()' if isinstance(value, tuple) else value}"
+
+    def _part(self, part: Part) -> str:
+        match part.extent:
+            case None:
+                told = "what is left"
+            case Length(expr):
+                told = print_expr(expr)
+            case Open():
+                told = "for the mapper to find"
+            case Fit(room):
+                told = f"what fits {room if isinstance(room, str) else room.text}"
+            case _:
+                assert_never(part.extent)
+        return f"{self._many(part.variable)} ({told})"
+
+    def extent(self, variable: str) -> int | None:
+        """The iterations of a variable, if the sizes are known."""
+        if self.bound is None:
+            return None
+        mover = self.bound.mover
+        found = mover.longest.get(variable, mover.extents.get(variable))
+        return None if found is None else int(found)
+
+    def _many(self, variable: str) -> str:
+        extent = self.extent(variable)
+        return variable if extent is None else f"{variable}={extent}"
+
+    # ------------------------------------------------------------------------------------------------------- the tree
+
+    def _nodes(self, nodes: Sequence[Node], loops: tuple[str, ...]) -> tuple[Tree, ...]:
+        return tuple(tree for node in self.chosen(nodes) for tree in self._node(node, loops))
+
+    def chosen(self, nodes: Sequence[Node]) -> Iterator[Node]:
+        """The nodes; where the parameters are known, the branch of a `case` in its place."""
+        for node in nodes:
+            branches = dict(node.branches) if isinstance(node, Case) else {}
+            branch = " ".join(self._words(node.parameter)) if isinstance(node, Case) else ""
+            if self.bound is not None and branch in branches:
+                yield from self.chosen(branches[branch])
+            else:
+                yield node
+
+    def _words(self, name: str) -> tuple[str, ...]:
+        """The words of a parameter; other names stand for themselves."""
+        defaults = {parameter.name: parameter.default for parameter in self.mapping.parameters}
+        value = self.parameters.get(name, defaults.get(name, (name,)))
+        return value if isinstance(value, tuple) else (name,)
+
+    def _node(self, node: Node, loops: tuple[str, ...]) -> Iterator[Tree]:
+        match node:
+            case For(overlap, variables, body):
+                text = f"{overlap.value} {', '.join(map(self._many, variables))}{REMARKS.get(overlap, '')}"
+                yield Tree(text, self._nodes(body, loops + variables))
+            case Group(block, body):
+                yield Tree(f"{block.value}{REMARKS.get(block, '')}", self._nodes(body, loops))
+            case Case(parameter, branches):
+                below = tuple(Tree(f"if it says {value}", self._nodes(body, loops)) for value, body in branches)
+                yield Tree(f"as {parameter} says", below)
+            case Hold(level=level, unless=unless):
+                held = tuple(self.held(node, loops))
+                share = self._spilled(node)
+                if held:
+                    exception = f" (unless in {unless})" if unless and self.bound is None else ""
+                    yield Tree(f"{level} holds {', '.join(map(_held, held))}{exception}{share}")
+            case Wait(tensor):
+                yield Tree(f"wait until {tensor} has drained")
+            case On():
+                yield self._on(node)
+            case _:
+                assert_never(node)
+
+    def _spilled(self, node: Hold) -> str:
+        """What a `hold` line says of a share that does not fit."""
+        match node.spill:
+            case None:
+                return ""
+            case Number(value):
+                return f" ({float(value):.3g} of them spilled)"
+            case Name(name) if self.bound is not None and isinstance(self.parameters.get(name), int | float):
+                return f" ({self.parameters[name]:.3g} of them spilled)" if self.parameters[name] else ""
+        return f" ({print_expr(node.spill)} of them spilled)"
+
+    def held(self, node: Hold, loops: tuple[str, ...]) -> Iterator[Held]:
+        """The tensors of a `hold` line, each with its tile below the loops around."""
+        listed = [name for word in node.tensors for name in (self._words(word) if self.bound else (word,))]
+        kept = set(self._words(node.unless)) if node.unless and self.bound else set()
+        for name in listed:
+            if name not in kept:
+                yield self._tile(name, node.level, loops)
+
+    def _tile(self, tensor: str, level: str, loops: tuple[str, ...]) -> Held:
+        """Rule 9 of the design: a tile spans the loops inside over the tensor's ranks."""
+        if tensor not in self.checked.tensors:  # a parameter that lists tensors, and no sizes to choose it by
+            return Held(tensor, level, (), None)
+        inside = dict.fromkeys(rank_variables(self.checked.tensors[tensor], self._splits()))
+        tile = tuple(variable for variable in inside if variable not in loops)
+        extents = [self.extent(variable) for variable in tile]
+        if any(extent is None for extent in extents) or self.bound is None:
+            return Held(tensor, level, tile, None)
+        words = prod(extent or 1 for extent in extents)
+        return Held(tensor, level, tile, bytes_of_words(words, self.arch.word_bits))
+
+    def _splits(self) -> dict[str, tuple[str, ...]]:
+        """The variables of the cascade that the mapping splits, or that stand for a rank."""
+        variables = {variable for einsum in self.checked.einsums for variable in einsum.variables}
+        parts = {s.variable: tuple(p.variable for p in s.parts) for s in self.mapping.splits if s.variable in variables}
+        return with_places(self.checked, parts)
+
+    def _on(self, node: On) -> Tree:
+        lengths = {unit.name: dict(unit.axes) for unit in self.arch.units}.get(node.unit, {})
+        spread = []
+        for axis, variable in node.axes:
+            extent = self.extent(variable)
+            filled = "" if extent is None else f", {extent} of {lengths.get(axis, '?')}"
+            spread.append(f"{axis}: {variable}{filled}")
+        texts = dict(self.texts())
+        below = tuple(Tree(self._placed(placed, texts.get(placed.einsum, ""))) for placed in node.einsums)
+        return Tree(f"{node.unit} ({'; '.join(spread)})" if spread else node.unit, below)
+
+    def _placed(self, placed: Placed, text: str) -> str:
+        over = f" over {', '.join(map(self._many, placed.over))}" if placed.over else ""
+        return f"{placed.einsum}{over}{' chained' if placed.chained else ''}:  {text}"
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Each Einsum's name with its text; of an iterative tensor the step."""
+        for einsum in self.checked.einsums:
+            if not einsum.initial:
+                yield einsum.name, print_einsum(einsum.source)
+
+    # ------------------------------------------------------------------------------------------------------ as a whole
+
+    def residents(self) -> Iterator[tuple[int, Held | tuple[str, Placed]]]:
+        """Everything that is held and every Einsum on its unit, with the number of its phase, from 1; 0 without phases."""
+        phase = 0
+        for node in self.chosen(self.mapping.body):
+            phase += isinstance(node, Group)
+            yield from ((phase, resident) for resident in self._residents((node,), ()))
+
+    def summary(self, resident: Held | tuple[str, Placed]) -> str:
+        """What is held or runs, in a few words."""
+        if isinstance(resident, Held):
+            return _held(resident)
+        placed = resident[1]
+        return f"{placed.einsum} over {', '.join(map(self._many, placed.over))}" if placed.over else placed.einsum
+
+    def _residents(self, nodes: Iterable[Node], loops: tuple[str, ...]) -> Iterator[Held | tuple[str, Placed]]:
+        for node in self.chosen(tuple(nodes)):
+            match node:
+                case For(variables=variables, body=body):
+                    yield from self._residents(body, loops + variables)
+                case Group(body=body):
+                    yield from self._residents(body, loops)
+                case Case(branches=branches):
+                    for _, body in branches:
+                        yield from self._residents(body, loops)
+                case Hold():
+                    yield from self.held(node, loops)
+                case On(unit=unit, einsums=einsums):
+                    yield from ((unit, placed) for placed in einsums)
+                case Wait():
+                    pass
+                case _:
+                    assert_never(node)
+
+
+def _held(held: Held) -> str:
+    """A tensor and its tile."""
+    if held.size_bytes is not None:
+        return f"{held.tensor} {readable_bytes(held.size_bytes)}"
+    return f"{held.tensor}[{', '.join(held.tile)}]" if held.tile else held.tensor
+
+
+def tree_of(shown: Arch | ShownMapping) -> Tree:
+    """The tree of what is shown."""
+    return shown.tree() if isinstance(shown, ShownMapping) else arch_tree(shown)

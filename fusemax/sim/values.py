@@ -1,0 +1,117 @@
+"""The numbers of a schedule: every task computes its tile from what is there when it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from heapq import heappop, heappush
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fusemax.bind.bind import Bound
+from fusemax.bind.plan import parts_of, views_of
+from fusemax.errors import FusemaxError
+from fusemax.ir.checked import CheckedEinsum
+from fusemax.ir.expr import rank_of
+from fusemax.ir.operators import REDUCERS
+from fusemax.reference import UFUNCS, Run, Space, arrays_of, keeps_old
+from fusemax.sim.stream import Kind, Series
+
+Array = NDArray[np.float64]
+Range = tuple[int, int]
+
+
+class Numbers:
+    """The arrays of a run. What nobody has computed yet is NaN, so that a schedule that reads too early is found out."""
+
+    def __init__(self, bound: Bound, inputs: Mapping[str, ArrayLike]) -> None:
+        checked = bound.checked
+        self.bound = bound
+        self.sizes = {rank: int(size) for rank, size in bound.sizes.items()}
+        self.run = Run(checked, self.sizes, arrays_of(checked, inputs))
+        known = {tensor.name for tensor in checked.inputs}
+        filtered = {einsum.name for einsum in checked.einsums if einsum.constraints}
+        for einsum in checked.einsums:
+            if einsum.name not in known | filtered:
+                self.run.arrays[einsum.name][...] = np.nan
+        views = views_of(checked)
+        for einsum in checked.einsums:
+            if einsum.name in views or einsum.initial:
+                _check_initial(einsum, known)
+                with np.errstate(all="ignore"):
+                    self.run.compute(Space(einsum, self._everything(einsum), self.sizes))
+                known.add(einsum.name)
+        self.visited = {e.name: np.zeros(self.run.arrays[e.name].shape, bool) for e in checked.einsums if e.reductions}
+        self.pending: list[tuple[int, int, str, Any, Any, Any]] = []
+        self.count = 0
+
+    def _everything(self, einsum: CheckedEinsum) -> dict[str, Range]:
+        return {v: (0, self.sizes[rank_of(v)]) for v in einsum.variables}
+
+    def begin(self, series: Series, number: int, start: int, end: int) -> None:
+        """Compute a task's tile from the arrays as they are at its start; the result is there at its end."""
+        self.settle(start)
+        if series.kind is not Kind.EINSUM or series.placement is None:
+            return
+        einsum = self.bound.plan.placements[series.placement].einsum
+        for ranges in self.boxes(einsum, series, number):
+            space = Space(einsum, ranges, self.sizes)
+            if keeps_old(einsum):
+                self.run.keep_old(space)
+            with np.errstate(all="ignore"):
+                values, written = self.run.reduced(space)
+            self.count += 1
+            heappush(self.pending, (end, self.count, einsum.name, space, values, written))
+
+    def boxes(self, einsum: CheckedEinsum, series: Series, number: int) -> Iterator[dict[str, Range]]:
+        """The parts of the iteration space that a task computes: boxes in the cascade's own variables."""
+        extents, splits = self.bound.mover.extents, self.bound.mover.splits
+        at = {loop.variable: series.nest.digit(i).of(number) for i, loop in enumerate(series.nest.loops)}
+        choices = []
+        for variable in einsum.variables:
+            parts = parts_of((variable,), splits)
+            ranges: list[Range] = [(0, 1)]
+            for part in parts:
+                extent = int(extents[part])
+                inner = [(at[part], at[part] + 1)] if part in at else [(0, extent)]
+                if part not in at and any(later in at for later in parts[parts.index(part) + 1 :]):
+                    inner = [(i, i + 1) for i in range(extent)]
+                ranges = [(low * extent + a, (high - 1) * extent + b) for low, high in ranges for a, b in inner]
+            choices.append([(variable, found) for found in ranges])
+        for box in product(*choices):
+            yield dict(box)
+
+    def settle(self, now: int) -> None:
+        """Write what is finished by a time."""
+        while self.pending and self.pending[0][0] <= now:
+            _, _, name, space, values, written = heappop(self.pending)
+            self.write(name, space, values, written)
+
+    def write(self, name: str, space: Space, values: Any, written: Any) -> None:
+        """Write a part of a tensor; parts of a reduction are combined."""
+        array = self.run.arrays[name]
+        at = space.written_places(array.shape)
+        if space.einsum.reductions:
+            seen = self.visited[name]
+            reducer = space.einsum.reductions[-1].reducer
+            before = np.where(seen[at], array[at], REDUCERS[reducer].identity)
+            values = UFUNCS[reducer](before, np.where(written, values, REDUCERS[reducer].identity))
+            written = seen[at] | written
+            seen[at] = written
+        array[at] = np.where(written, values, array[at])
+
+    def outputs(self) -> dict[str, Array]:
+        """The outputs, when everything has ended."""
+        self.settle(max((entry[0] for entry in self.pending), default=0))
+        return {tensor.name: self.run.arrays[tensor.name] for tensor in self.bound.checked.outputs}
+
+
+def _check_initial(einsum: CheckedEinsum, known: set[str]) -> None:
+    missing = [use.tensor for use in einsum.reads if use.tensor not in known]
+    if missing:
+        raise FusemaxError(
+            f"the initial value of '{einsum.name}' is computed from {missing[0]}, which the schedule computes",
+            "simulate without numbers",
+        )

@@ -1,0 +1,1 @@
+"""Several mappings, models and lengths beside each other: comparisons, encoder layers, published studies."""

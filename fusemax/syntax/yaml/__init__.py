@@ -1,0 +1,1 @@
+"""YAML files -> architectures, workloads and studies, with a position for every error."""
