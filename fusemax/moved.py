@@ -20,7 +20,6 @@ MOVED = {
     "syntax.workload": "syntax.yaml.workload",
     "syntax.study": "syntax.yaml.study",
     "syntax.teaal": "syntax.importers.teaal",
-    "model.bind": "bind.bind",
     "model.choose": "bind.parameters",
     "model.compare": "study.compare",
 }

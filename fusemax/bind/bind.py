@@ -13,7 +13,7 @@ import numpy as np
 
 from fusemax.bind.capacity import held_together, tiles, used_bytes
 from fusemax.bind.legal.fusion import problems_of, shares_of
-from fusemax.bind.loop_nest import Mover
+from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Choice, Plan, Planner, with_places
 from fusemax.bind.sizes import axes_of, exactly, extent_of, number_of, sizes_of, value_of, variables_of
 from fusemax.bind.splits import uneven_parts
@@ -27,7 +27,7 @@ from fusemax.units import readable_bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundMapping:
     """A plan with numbers: sizes of ranks, extents of loops, and the counter of movement over them."""
 
     checked: Checked
@@ -35,21 +35,21 @@ class Bound:
     mapping: MappingFile
     plan: Plan
     sizes: Mapping[str, Any]
-    mover: Mover
+    nest: LoopNest
 
 
 def bind(
     checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> Bound:
+) -> BoundMapping:
     """Bind a mapping. Raises `FusemaxError` with all that is wrong in its tree, or with what does not fit or divide."""
-    bound = bind_roomy(checked, arch, mapping, shapes, parameters)
-    _check_room(arch, bound.mover)
+    bound = bind_unchecked(checked, arch, mapping, shapes, parameters)
+    _check_room(arch, bound.nest)
     return bound
 
 
-def bind_roomy(
+def bind_unchecked(
     checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> Bound:
+) -> BoundMapping:
     """Bind a mapping as if its memories had room for all that it holds; `fits` tells where they have."""
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
     choice = _choice(mapping, sizes, parameters)
@@ -58,13 +58,13 @@ def bind_roomy(
     splits = _splits(checked, mapping)
     _check_legal(checked, arch, mapping, plan, splits, choice)
     extents, longest = _extents(checked, arch, mapping, sizes, choice)
-    mover = Mover(checked, plan, extents, with_places(checked, splits), arch.outermost.name, longest)
+    nest = LoopNest(checked, plan, extents, with_places(checked, splits), arch.outermost.name, longest)
     for split in mapping.splits:
         for part in split.parts:
             if isinstance(part.extent, Fit):
-                _fit(arch, split, part, part.extent, mover)
-    _check_axes(arch, mover)
-    return Bound(checked, arch, mapping, plan, sizes, mover)
+                _fit(arch, split, part, part.extent, nest)
+    _check_axes(arch, nest)
+    return BoundMapping(checked, arch, mapping, plan, sizes, nest)
 
 
 def lengths(
@@ -76,12 +76,12 @@ def lengths(
     return {**extents, **longest}
 
 
-def fits(bound: Bound) -> Any:
+def fits(bound: BoundMapping) -> Any:
     """Whether all that is held at once fits its memory: a truth value, or one for each point of a grid."""
     found: Any = True
     for memory in bound.arch.memories:
         if memory.size_bytes is not None:
-            used = used_bytes(bound.checked, bound.plan, bound.mover, memory.name, bound.arch.word_bits)
+            used = used_bytes(bound.checked, bound.plan, bound.nest, memory.name, bound.arch.word_bits)
             found = found & (np.asarray(used) <= memory.size_bytes)
     return found
 
@@ -211,25 +211,25 @@ def _parts(split: Split, whole: Any, known: Mapping[str, Any]) -> dict[str, Any]
     return extents
 
 
-def _fit(arch: Arch, split: Split, part: Part, fit: Fit, mover: Mover) -> None:
+def _fit(arch: Arch, split: Split, part: Part, fit: Fit, nest: LoopNest) -> None:
     """Give a part the largest divisor of what is left for which all that is held at once fits; one copy each."""
     level, capacity = _room(arch, fit, part)
     outer = next((p.variable for p in split.parts if p.extent is None), None)
     if outer is None:
         raise FusemaxError([Problem("`fit` without a part that takes the rest", split.span, "add one, such as `p2`")])
-    remaining = mover.extents[outer]
+    remaining = nest.extents[outer]
     at, divisor = _divisors_of(np.atleast_1d(np.asarray(remaining)))
-    extents = {variable: _taken(extent, at) for variable, extent in mover.extents.items()}
+    extents = {variable: _taken(extent, at) for variable, extent in nest.extents.items()}
     extents.update({part.variable: divisor, outer: extents[outer] // divisor})
-    used = used_bytes(mover.checked, _plan_at(mover.plan, at), mover.with_extents(extents), level, arch.word_bits)
+    used = used_bytes(nest.checked, _plan_at(nest.plan, at), nest.with_extents(extents), level, arch.word_bits)
     fits = np.broadcast_to(used <= capacity, divisor.shape)
     best = np.zeros_like(np.atleast_1d(np.asarray(remaining)))
     np.maximum.at(best, at[fits], divisor[fits])
     if (best == 0).any():
-        point = {**mover.extents, part.variable: 1}
-        raise FusemaxError([_too_much(arch, mover.with_extents(point), level, capacity, part.span)])
+        point = {**nest.extents, part.variable: 1}
+        raise FusemaxError([_too_much(arch, nest.with_extents(point), level, capacity, part.span)])
     chosen = best if np.ndim(remaining) else int(best[0])
-    mover.extents.update({part.variable: chosen, outer: remaining // chosen})
+    nest.extents.update({part.variable: chosen, outer: remaining // chosen})
 
 
 def _divisors_of(grid: Any) -> tuple[Any, Any]:
@@ -261,52 +261,52 @@ def _plan_at(plan: Plan, at: Any) -> Plan:
 
 def _room(arch: Arch, fit: Fit, part: Part) -> tuple[str, float]:
     """The memory that is fitted, and the bytes to fit: a size stands for the innermost memory."""
-    if not isinstance(fit.room, str):
-        return arch.memories[-1].name, fit.room.size_bytes
+    if not isinstance(fit.capacity, str):
+        return arch.memories[-1].name, fit.capacity.size_bytes
     for memory in arch.memories:
-        if memory.name == fit.room:
+        if memory.name == fit.capacity:
             return memory.name, float("inf") if memory.size_bytes is None else memory.size_bytes
     names_ = [memory.name for memory in arch.memories]
-    hint = did_you_mean(fit.room, names_) or f"its memories are {listed(names_)}"
-    raise FusemaxError([Problem(f"'{arch.name}' has no memory '{fit.room}'", part.span, hint)])
+    hint = did_you_mean(fit.capacity, names_) or f"its memories are {listed(names_)}"
+    raise FusemaxError([Problem(f"'{arch.name}' has no memory '{fit.capacity}'", part.span, hint)])
 
 
 # -------------------------------------------------------------------------------------------------------------- checks
 
 
-def _check_room(arch: Arch, mover: Mover) -> None:
+def _check_room(arch: Arch, nest: LoopNest) -> None:
     """Everything that is held at once fits its memory."""
     problems = []
     for memory in arch.memories:
         if memory.size_bytes is not None:
-            used = used_bytes(mover.checked, mover.plan, mover, memory.name, arch.word_bits)
+            used = used_bytes(nest.checked, nest.plan, nest, memory.name, arch.word_bits)
             if np.any(np.asarray(used) > memory.size_bytes):
-                problems.append(_too_much(arch, mover, memory.name, memory.size_bytes, None))
+                problems.append(_too_much(arch, nest, memory.name, memory.size_bytes, None))
     if problems:
         raise FusemaxError(problems)
 
 
-def _too_much(arch: Arch, mover: Mover, level: str, capacity: float, span: Span | None) -> Problem:
+def _too_much(arch: Arch, nest: LoopNest, level: str, capacity: float, span: Span | None) -> Problem:
     """By how much a memory overflows, and which tensors fill it."""
     word = arch.word_bits / 8
 
     def total(holds: Any) -> float:
-        return sum(float(np.max(elements)) * word for _, elements in tiles(mover.checked, mover, holds))
+        return sum(float(np.max(elements)) * word for _, elements in tiles(nest.checked, nest, holds))
 
-    fullest = max(held_together(mover.plan, level), key=total)
-    each = sorted(((float(np.max(e)) * word, h) for h, e in tiles(mover.checked, mover, fullest)), key=lambda x: -x[0])
+    fullest = max(held_together(nest.plan, level), key=total)
+    each = sorted(((float(np.max(e)) * word, h) for h, e in tiles(nest.checked, nest, fullest)), key=lambda x: -x[0])
     filling = ", ".join(f"{hold.tensor} {readable_bytes(size)}" for size, hold in each)
     message = f"'{level}' has {readable_bytes(capacity)}, {readable_bytes(total(fullest) - capacity)} less than is held at once: {filling}"
     return Problem(message, span or each[0][1].span, "use smaller tiles, or hold less")
 
 
-def _check_axes(arch: Arch, mover: Mover) -> None:
+def _check_axes(arch: Arch, nest: LoopNest) -> None:
     """What is spread over an axis is not longer than it; it may be shorter."""
     units = {unit.name: dict(unit.axes) for unit in arch.units}
     problems: dict[str, Problem] = {}
-    for placement in mover.plan.placements:
+    for placement in nest.plan.placements:
         for axis, variable in placement.axes:
-            length, extent = units[placement.unit][axis], mover.longest.get(variable, mover.extents[variable])
+            length, extent = units[placement.unit][axis], nest.longest.get(variable, nest.extents[variable])
             if np.any(np.asarray(extent) > length):
                 message = f"'{variable}' has {np.max(extent)} points, but '{placement.unit}' only {length} {axis}"
                 hint = f"split '{variable}': `= {placement.unit}.{axis}`"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fusemax.bind.loop_nest import Mover
-from fusemax.bind.plan import HoldRef, Plan, largest
+from fusemax.bind.loop_nest import LoopNest
+from fusemax.bind.plan import Plan, Storage, largest
 from fusemax.ir.checked import Checked, CheckedEinsum
 
 
-def held_together(plan: Plan, level: str) -> Iterator[tuple[HoldRef, ...]]:
+def held_together(plan: Plan, level: str) -> Iterator[tuple[Storage, ...]]:
     """The holds of a level that live at once: those around one placement, each set once."""
     seen: set[tuple[int, ...]] = set()
     for placement in plan.placements:
@@ -21,18 +21,18 @@ def held_together(plan: Plan, level: str) -> Iterator[tuple[HoldRef, ...]]:
             yield holds
 
 
-def tiles(checked: Checked, mover: Mover, holds: tuple[HoldRef, ...]) -> Iterator[tuple[HoldRef, Any]]:
+def tiles(checked: Checked, nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage, Any]]:
     """The elements of each hold; in a line with `spill` a tensor takes the place of one from which it is computed
     element by element (rule 15)."""
     for hold in holds:
         beside = {o.tensor for o in holds if o.loops == hold.loops and o.order < hold.order} if hold.spills else set()
         if not _replaces(checked, hold.tensor, beside):
-            yield hold, mover.room(hold) * (1 - hold.spill)
+            yield hold, nest.room(hold) * (1 - hold.spill)
 
 
-def used_bytes(checked: Checked, plan: Plan, mover: Mover, level: str, word_bits: int) -> Any:
+def used_bytes(checked: Checked, plan: Plan, nest: LoopNest, level: str, word_bits: int) -> Any:
     """The most that is held at a level at once, in bytes."""
-    together = (tiles(checked, mover, holds) for holds in held_together(plan, level))
+    together = (tiles(checked, nest, holds) for holds in held_together(plan, level))
     return largest(sum(elements for _, elements in held) for held in together) * word_bits / 8
 
 

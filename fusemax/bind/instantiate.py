@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.bind.bind import Bound
+from fusemax.bind.bind import BoundMapping
 from fusemax.ir.cascade import NO_COMMENTS
 from fusemax.ir.expr import Apply, Expr, Name, Number, rank_of
-from fusemax.ir.mapping import Case, For, Group, Hold, Length, Node, On, Overlap, Part, Placed, Split
+from fusemax.ir.mapping import Block, Case, For, Hold, Length, Node, Overlap, Part, PlacedEinsum, Split, UnitBlock
 from fusemax.ir.mapping import Mapping as MappingFile
 
 
@@ -38,15 +38,15 @@ def concrete(mapping: MappingFile, parameters: Mapping[str, Any]) -> MappingFile
 def _bare(node: Node) -> Node:
     """A node without the comments of the file from which it is."""
     match node:
-        case For() | Group():
+        case For() | Block():
             return replace(node, comments=NO_COMMENTS, body=tuple(map(_bare, node.body)))
-        case On():
+        case UnitBlock():
             placed = tuple(replace(each, comments=NO_COMMENTS) for each in node.einsums)
             return replace(node, comments=NO_COMMENTS, einsums=placed)
     return replace(node, comments=NO_COMMENTS)
 
 
-def tidy(mapping: MappingFile, bound: Bound, apart: bool) -> MappingFile:
+def tidy(mapping: MappingFile, bound: BoundMapping, apart: bool) -> MappingFile:
     """The mapping without loops of one iteration, and without `uneven` where all tiles are equally long.
 
     Loops that are spread over an axis stay, and so does a loop that `pipeline` or `stages` begins with; if bodies are to
@@ -54,7 +54,7 @@ def tidy(mapping: MappingFile, bound: Bound, apart: bool) -> MappingFile:
     """
     spread = {variable for placement in bound.plan.placements for _, variable in placement.axes}
     made = {part.variable for split in mapping.splits for part in split.parts if not _own(split, bound)}
-    single = {v for v in made - spread if np.ndim(bound.mover.extents[v]) == 0 and bound.mover.extents[v] == 1}
+    single = {v for v in made - spread if np.ndim(bound.nest.extents[v]) == 0 and bound.nest.extents[v] == 1}
     single -= set(_needed(mapping.body, single, apart))
     splits = tuple(_tidy_split(split, single, bound) for split in mapping.splits)
     renamed = {split.parts[0].variable: split.variable for split in splits if len(split.parts) == 1}
@@ -69,23 +69,23 @@ def _needed(nodes: Iterable[Node], single: set[str], apart: bool) -> Iterator[st
     for node in nodes:
         if isinstance(node, For) and set(node.variables) <= single and (several or node.overlap is not Overlap.FOR):
             yield node.variables[0]
-        if isinstance(node, For | Group):
+        if isinstance(node, For | Block):
             yield from _needed(node.body, single, apart)
 
 
-def _own(split: Split, bound: Bound) -> bool:
+def _own(split: Split, bound: BoundMapping) -> bool:
     """Whether a split is the cascade's own, whose parts are variables of the cascade."""
     rank = bound.checked.ranks.get(rank_of(split.variable))
     return rank is not None and bool(rank.splits)
 
 
-def _tidy_split(split: Split, single: set[str], bound: Bound) -> Split:
+def _tidy_split(split: Split, single: set[str], bound: BoundMapping) -> Split:
     """A split without parts of one iteration; at least one part stays, and the first takes what is left."""
     if _own(split, bound):
         return split
     parts = tuple(part for part in split.parts if part.variable not in single) or split.parts[-1:]
-    longest = bound.mover.longest
-    uneven = split.uneven and any(bound.mover.extents[p.variable] != longest[p.variable] for p in split.parts)
+    longest = bound.nest.longest
+    uneven = split.uneven and any(bound.nest.extents[p.variable] != longest[p.variable] for p in split.parts)
     if not any(part.extent is None for part in parts):
         parts = (replace(parts[0], extent=None), *parts[1:])
     return replace(split, parts=parts, uneven=uneven)
@@ -119,16 +119,16 @@ def _looping(nodes: Iterable[Node], single: set[str], renamed: Mapping[str, str]
                     yield replace(node, variables=left, body=body)
                 else:
                     yield from body
-            case Group():
+            case Block():
                 yield replace(node, body=tuple(_without(node.body, single, renamed)))
-            case On():
+            case UnitBlock():
                 axes = tuple((axis, renamed.get(v, v)) for axis, v in node.axes)
                 yield replace(node, axes=axes, einsums=tuple(_inside(each, single, renamed) for each in node.einsums))
             case _:
                 yield node
 
 
-def _inside(placed: Placed, single: set[str], renamed: Mapping[str, str]) -> Placed:
+def _inside(placed: PlacedEinsum, single: set[str], renamed: Mapping[str, str]) -> PlacedEinsum:
     return replace(placed, over=tuple(renamed.get(v, v) for v in placed.over if v not in single))
 
 
@@ -178,7 +178,7 @@ class _Concrete:
                 case Case(parameter, branches):
                     chosen = self.words(parameter)
                     yield from self.nodes(next(body for name, body in branches if (name,) == chosen))
-                case For() | Group():
+                case For() | Block():
                     yield replace(node, body=tuple(self.nodes(node.body)))
                 case Hold():
                     yield from self.hold(node)

@@ -16,9 +16,9 @@ import numpy as np
 
 from fusemax.bind.plan import (
     Extent,
-    HoldRef,
     Placement,
     Plan,
+    Storage,
     is_output,
     parts_of,
     rank_variables,
@@ -28,7 +28,7 @@ from fusemax.bind.plan import (
 from fusemax.ir.checked import Checked, Use, When
 
 
-class Kind(Enum):
+class Transfer(Enum):
     """What a count is of."""
 
     FILL = "fill"
@@ -46,11 +46,11 @@ class Edge(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class MemoryTraffic:
     """Words at a memory: read from it (`reads`) or written to it, for an Einsum, of a tensor, in a phase."""
 
     memory: str
-    kind: Kind
+    kind: Transfer
     reads: bool
     tensor: str
     einsum: str
@@ -59,7 +59,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class EdgeTraffic:
     """Words of a tensor over the edges of an array for a placement; `axes` are those along which it varies, `depends` the
     variables."""
 
@@ -72,14 +72,14 @@ class Crossing:
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class Traffic:
     """All counts of a plan."""
 
-    counts: tuple[Count, ...]
-    crossings: tuple[Crossing, ...]
+    counts: tuple[MemoryTraffic, ...]
+    crossings: tuple[EdgeTraffic, ...]
 
 
-class Mover:
+class LoopNest:
     """Counts the movement of one plan.
 
     Parts of uneven splits have their mean extents in `extents`, so that products are totals, and in `longest` those of
@@ -94,14 +94,14 @@ class Mover:
         self.extents, self.longest = dict(extents), dict(longest or {})
         self.sources = sources(checked)
         self.makers = {p.name: p for p in plan.placements}
-        self.counts: list[Count] = []
-        self.crossings: list[Crossing] = []
+        self.counts: list[MemoryTraffic] = []
+        self.crossings: list[EdgeTraffic] = []
 
-    def with_extents(self, extents: Mapping[str, Extent]) -> Mover:
+    def with_extents(self, extents: Mapping[str, Extent]) -> LoopNest:
         """The same plan with other extents."""
-        return Mover(self.checked, self.plan, extents, self.splits, self.outermost, self.longest)
+        return LoopNest(self.checked, self.plan, extents, self.splits, self.outermost, self.longest)
 
-    def movement(self) -> Movement:
+    def movement(self) -> Traffic:
         """Count reads and writes of every placement, then fills and drains of every hold."""
         self.counts, self.crossings = [], []
         fetched: set[tuple[int, str, str, When | None]] = set()
@@ -111,7 +111,7 @@ class Mover:
             self.write(number, placement)
         for hold in self.plan.holds:
             self.fill(hold)
-        return Movement(tuple(self.counts), tuple(self.crossings))
+        return Traffic(tuple(self.counts), tuple(self.crossings))
 
     # ------------------------------------------------------------------------------------------------------- the nest
 
@@ -125,7 +125,7 @@ class Mover:
     def sequence(self, placement: Placement) -> list[str]:
         """The loops that an Einsum runs in, outermost first: those around it that it uses, and those inside."""
         mine = set(parts_of(placement.einsum.variables, self.splits))
-        return [loop.variable for loop in placement.loops if loop.variable in mine] + list(placement.over)
+        return [loop.variable for loop in placement.loops if loop.variable in mine] + list(placement.inner_loops)
 
     def spatial(self, placement: Placement) -> dict[str, str]:
         """The variable that is spread over each axis."""
@@ -190,7 +190,7 @@ class Mover:
 
     # ------------------------------------------------------------------------------------------------ reads and writes
 
-    def holder(self, placement: Placement, tensor: str) -> HoldRef | None:
+    def holder(self, placement: Placement, tensor: str) -> Storage | None:
         """The innermost hold of a tensor around a placement."""
         return next((hold for hold in reversed(placement.holds) if hold.tensor == tensor), None)
 
@@ -231,8 +231,10 @@ class Mover:
         linked = use.when is When.NEW and maker is not None and maker.body == placement.body
         home = None if linked else self.home(placement, use.tensor)
         if home is not None:
-            self.count(home, Kind.READ, True, use.tensor, placement, words, self.holder(placement, use.tensor))
-        self.crossings.append(Crossing(number, Edge.IN, use.tensor, self.varying(placement, depends), words, depends))
+            self.count(home, Transfer.READ, True, use.tensor, placement, words, self.holder(placement, use.tensor))
+        self.crossings.append(
+            EdgeTraffic(number, Edge.IN, use.tensor, self.varying(placement, depends), words, depends)
+        )
 
     def varying(self, placement: Placement, depends: frozenset[str]) -> frozenset[str]:
         """The axes of the unit along which a tensor varies."""
@@ -246,11 +248,11 @@ class Mover:
         home = self.written_home(placement)
         hold = self.holder(placement, use.tensor)
         if home is not None:
-            self.count(home, Kind.WRITE, False, use.tensor, placement, words, hold)
+            self.count(home, Transfer.WRITE, False, use.tensor, placement, words, hold)
             again = words - self.distinct(use)
-            self.count(home, Kind.READ_BACK, True, use.tensor, placement, again, hold)
+            self.count(home, Transfer.READ_BACK, True, use.tensor, placement, again, hold)
         if home is not None or self.leaves_array(placement):
-            self.crossings.append(Crossing(number, Edge.OUT, use.tensor, self.varying(placement, depends), words))
+            self.crossings.append(EdgeTraffic(number, Edge.OUT, use.tensor, self.varying(placement, depends), words))
 
     def leaves_array(self, placement: Placement) -> bool:
         """Whether somebody on another unit, or in another body, reads the result."""
@@ -261,40 +263,49 @@ class Mover:
         )
 
     def count(
-        self, memory: str, kind: Kind, reads: bool, tensor: str, placement: Placement, words: Any, hold: HoldRef | None
+        self,
+        memory: str,
+        kind: Transfer,
+        reads: bool,
+        tensor: str,
+        placement: Placement,
+        words: Any,
+        hold: Storage | None,
     ) -> None:
         """Take down words; a spilled share of a hold's reads and writes is traffic of the outermost memory too."""
-        self.counts.append(Count(memory, kind, reads, tensor, placement.name, words, placement.phase))
+        self.counts.append(MemoryTraffic(memory, kind, reads, tensor, placement.name, words, placement.phase))
         if hold is not None and memory != self.outermost and not _is_zero(hold.spill):
             spilled = words * hold.spill
-            self.counts.append(Count(self.outermost, kind, reads, tensor, placement.name, spilled, placement.phase))
+            self.counts.append(
+                MemoryTraffic(self.outermost, kind, reads, tensor, placement.name, spilled, placement.phase)
+            )
 
     # ------------------------------------------------------------------------------------------------- fills and drains
 
-    def tile(self, hold: HoldRef) -> Extent:
+    def tile(self, hold: Storage) -> Extent:
         """The elements that a hold keeps: the loops inside of it over the tensor's ranks."""
         return self.product(self.kept(hold))
 
-    def room(self, hold: HoldRef) -> Extent:
+    def room(self, hold: Storage) -> Extent:
         """The elements that a hold keeps at most."""
         result: Extent = 1
         for variable in self.kept(hold):
             result = result * self.longest.get(variable, self.extents[variable])
         return result
 
-    def kept(self, hold: HoldRef) -> list[str]:
+    def kept(self, hold: Storage) -> list[str]:
         """The variables of a tensor that run inside of a hold."""
         outside = {loop.variable for loop in hold.loops}
         inside = rank_variables(self.checked.tensors[hold.tensor], self.splits)
         return [v for v in dict.fromkeys(inside) if v not in outside]
 
-    def moved(self, hold: HoldRef) -> Extent:
+    def moved(self, hold: Storage) -> Extent:
         """The words by which a hold is filled, over the run."""
         tensor = self.checked.tensors[hold.tensor]
         depends = set(rank_variables(tensor, self.splits))
         return self.whole(self.changes([loop.variable for loop in hold.loops], depends) * self.tile(hold))
 
-    def fill(self, hold: HoldRef) -> None:
+    def fill(self, hold: Storage) -> None:
         """Inputs, and what a hold further out keeps, come from there; results go there; running tensors stay."""
         tensor = self.checked.tensors[hold.tensor]
         if hold.level == self.outermost or running(tensor):
@@ -307,20 +318,20 @@ class Mover:
         made_inside = maker is not None and hold in maker.holds
         words = self.moved(hold)
         if not made_inside:
-            self.transfer(hold, parent, phase, Kind.FILL, words)
+            self.transfer(hold, parent, phase, Transfer.FILL, words)
             return
         again = words - self.whole(self.product(sorted(set(rank_variables(tensor, self.splits)))))
-        self.transfer(hold, parent, phase, Kind.FILL, again)
-        self.transfer(hold, parent, phase, Kind.DRAIN, words)
+        self.transfer(hold, parent, phase, Transfer.FILL, again)
+        self.transfer(hold, parent, phase, Transfer.DRAIN, words)
 
-    def transfer(self, hold: HoldRef, parent: str, phase: int, kind: Kind, words: Any) -> None:
+    def transfer(self, hold: Storage, parent: str, phase: int, kind: Transfer, words: Any) -> None:
         """Words between a hold and the memory behind it; of a spilled share the outermost memory sees nothing."""
-        fills = kind is Kind.FILL
+        fills = kind is Transfer.FILL
         behind = words * (1 - hold.spill) if parent == self.outermost and not _is_zero(hold.spill) else words
-        self.counts.append(Count(parent, kind, fills, hold.tensor, hold.tensor, behind, phase))
-        self.counts.append(Count(hold.level, kind, not fills, hold.tensor, hold.tensor, words, phase))
+        self.counts.append(MemoryTraffic(parent, kind, fills, hold.tensor, hold.tensor, behind, phase))
+        self.counts.append(MemoryTraffic(hold.level, kind, not fills, hold.tensor, hold.tensor, words, phase))
 
-    def parent(self, hold: HoldRef, phase: int) -> str | None:
+    def parent(self, hold: Storage, phase: int) -> str | None:
         """The memory behind a hold: a hold further out, or the outermost for what comes from or goes there."""
         outer = [h for h in self.plan.holds if h.tensor == hold.tensor and h.order < hold.order and _around(h, hold)]
         if outer:
@@ -334,7 +345,7 @@ class Mover:
         return any(p.phase != phase and any(u.tensor == tensor for u in p.einsum.reads) for p in self.plan.placements)
 
 
-def _around(outer: HoldRef, inner: HoldRef) -> bool:
+def _around(outer: Storage, inner: Storage) -> bool:
     return inner.loops[: len(outer.loops)] == outer.loops
 
 

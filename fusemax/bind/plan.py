@@ -16,7 +16,7 @@ from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Checked, CheckedEinsum, Tensor, When
 from fusemax.ir.expr import Access, variable_of
-from fusemax.ir.mapping import Block, Case, For, Group, Hold, Node, On, Overlap, Placed, Wait
+from fusemax.ir.mapping import Block, BlockKind, Case, For, Hold, Node, Overlap, PlacedEinsum, UnitBlock, Wait
 from fusemax.ir.mapping import Mapping as MappingFile
 
 Extent = Any
@@ -44,7 +44,7 @@ class LoopRef:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldRef:
+class Storage:
     """A tensor held at a level: the loops outside of the hold, and, if its line says `spill`, the share that is."""
 
     tensor: str
@@ -67,12 +67,12 @@ class Placement:
     einsum: CheckedEinsum
     unit: str
     axes: tuple[tuple[str, str], ...]
-    over: tuple[str, ...]
+    inner_loops: tuple[str, ...]
     chained: bool
     loops: tuple[LoopRef, ...]
     body: int
     phase: int
-    holds: tuple[HoldRef, ...]
+    holds: tuple[Storage, ...]
     turns: int | None = None
     span: Span | None = field(default=None, compare=False)
 
@@ -83,7 +83,7 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitFor:
     """`wait T` and the loops around it."""
 
     tensor: str
@@ -92,14 +92,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Composition:
     """A node of the composition: how the parts below share time. Leaves are placements, by number, and waits.
 
     `loops` are those of the node itself, outermost first.
     """
 
-    kind: Overlap | Block | None
-    children: tuple[Step | int | Waiting, ...]
+    kind: Overlap | BlockKind | None
+    children: tuple[Composition | int | WaitFor, ...]
     loops: tuple[LoopRef, ...] = ()
 
 
@@ -108,8 +108,8 @@ class Plan:
     """The tree taken apart."""
 
     placements: tuple[Placement, ...]
-    holds: tuple[HoldRef, ...]
-    root: Step
+    holds: tuple[Storage, ...]
+    root: Composition
     phases: int
 
 
@@ -127,7 +127,7 @@ class Planner:
     def __init__(self, checked: Checked, arch: Arch, mapping: MappingFile, choice: Choice) -> None:
         self.checked, self.arch, self.mapping, self.choice = checked, arch, mapping, choice
         self.placements: list[Placement] = []
-        self.holds: list[HoldRef] = []
+        self.holds: list[Storage] = []
         self.problems: list[Problem] = []
         self.nodes = 0
         self.phase = 0
@@ -138,7 +138,7 @@ class Planner:
 
     def plan(self) -> Plan:
         """The plan, or all problems of the tree."""
-        root = Step(None, self.body(self.mapping.body, (), (), 0))
+        root = Composition(None, self.body(self.mapping.body, (), (), 0))
         if self.problems:
             raise FusemaxError(self.problems)
         return Plan(tuple(self.placements), tuple(self.holds), root, max(1, self.phase))
@@ -149,24 +149,24 @@ class Planner:
         return self.nodes
 
     def body(
-        self, nodes: Sequence[Node], loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...], body: int
-    ) -> tuple[Step | int | Waiting, ...]:
+        self, nodes: Sequence[Node], loops: tuple[LoopRef, ...], holds: tuple[Storage, ...], body: int
+    ) -> tuple[Composition | int | WaitFor, ...]:
         """The children of one body; holds count for the whole of it."""
         nodes = tuple(self.chosen(nodes))
         for node in nodes:
             if isinstance(node, Hold):
                 holds += self.held(node, loops)
-        found: list[Step | int | Waiting] = []
+        found: list[Composition | int | WaitFor] = []
         for node in nodes:
             match node:
                 case For():
                     found.append(self.loop(node, loops, holds))
-                case Group():
+                case Block():
                     found.append(self.group(node, loops, holds, body))
-                case On():
+                case UnitBlock():
                     found += self.placed(node, loops, holds, body)
                 case Wait(tensor):
-                    found.append(Waiting(tensor, loops, node.span))
+                    found.append(WaitFor(tensor, loops, node.span))
                 case Hold():
                     pass
         return tuple(found)
@@ -200,37 +200,37 @@ class Planner:
         hint = did_you_mean(word, names) or f"choose {listed(names, word='or')}"
         return Problem(f"no case '{word}' of '{node.parameter}'", node.span, hint)
 
-    def loop(self, node: For, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...]) -> Step:
+    def loop(self, node: For, loops: tuple[LoopRef, ...], holds: tuple[Storage, ...]) -> Composition:
         """A loop node; its variables are loops of their own, outermost first."""
         number = self.fresh()
         mine = tuple(LoopRef(variable, number) for variable in node.variables)
-        return Step(node.overlap, self.body(node.body, loops + mine, holds, number), mine)
+        return Composition(node.overlap, self.body(node.body, loops + mine, holds, number), mine)
 
-    def group(self, node: Group, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...], body: int) -> Step:
+    def group(self, node: Block, loops: tuple[LoopRef, ...], holds: tuple[Storage, ...], body: int) -> Composition:
         """A stage, a phase, or what runs for the tile before."""
-        match node.block:
-            case Block.PHASE:
-                step = Step(node.block, self.body(node.body, loops, holds, self.fresh()))
+        match node.kind:
+            case BlockKind.PHASE:
+                step = Composition(node.kind, self.body(node.body, loops, holds, self.fresh()))
                 self.phase += 1
                 return step
-            case Block.PREVIOUS:
-                return Step(node.block, self.body(node.body, loops, holds, self.fresh()))
-            case Block.STAGE:
-                return Step(node.block, self.body(node.body, loops, holds, body))
+            case BlockKind.PREVIOUS:
+                return Composition(node.kind, self.body(node.body, loops, holds, self.fresh()))
+            case BlockKind.STAGE:
+                return Composition(node.kind, self.body(node.body, loops, holds, body))
 
-    def held(self, node: Hold, loops: tuple[LoopRef, ...]) -> tuple[HoldRef, ...]:
+    def held(self, node: Hold, loops: tuple[LoopRef, ...]) -> tuple[Storage, ...]:
         """The holds of one `hold` line."""
         kept = set(self.choice.words.get(node.unless, ())) if node.unless else set()
         names = [name for word in node.tensors for name in self.choice.words.get(word, (word,))]
         spill = self.spilled(node)
-        refs: list[HoldRef] = []
+        refs: list[Storage] = []
         for name in names:
             if name not in self.checked.tensors:
                 hint = did_you_mean(name, self.checked.tensors) or f"tensors are {listed(self.checked.tensors, 20)}"
                 self.problems.append(Problem(f"unknown tensor '{name}'", node.span, hint))
             elif name not in kept:
                 refs.append(
-                    HoldRef(
+                    Storage(
                         name, node.level, loops, spill, node.spill is not None, len(self.holds) + len(refs), node.span
                     )
                 )
@@ -251,7 +251,7 @@ class Planner:
         self.problems.append(Problem("a share that is no number and no parameter", node.span, "write `spill 0.5`"))
         return 0
 
-    def placed(self, node: On, loops: tuple[LoopRef, ...], holds: tuple[HoldRef, ...], body: int) -> list[int]:
+    def placed(self, node: UnitBlock, loops: tuple[LoopRef, ...], holds: tuple[Storage, ...], body: int) -> list[int]:
         """The Einsums of an `on` block."""
         units = [unit.name for unit in self.arch.units]
         if node.unit not in units:
@@ -273,14 +273,14 @@ class Planner:
             numbers.append(len(self.placements) - 1)
         return numbers
 
-    def rank(self, at: int, einsum: CheckedEinsum | None, node: On) -> tuple[int, int]:
+    def rank(self, at: int, einsum: CheckedEinsum | None, node: UnitBlock) -> tuple[int, int]:
         """Where an Einsum stands in its block: as listed; what takes turns with one before it, after all that it reads."""
         if einsum is None or not any(at in group[1:] for group in node.alternating):
             return at, 0
         read = {use.tensor for use in einsum.reads}
         return max([at, *(i for i, item in enumerate(node.einsums) if item.einsum in read)]), 1
 
-    def einsum(self, item: Placed) -> CheckedEinsum | None:
+    def einsum(self, item: PlacedEinsum) -> CheckedEinsum | None:
         """The Einsum that a name means: the step of an iterative tensor, not its initial value."""
         writers = self.writers.get(item.einsum)
         if writers is None:

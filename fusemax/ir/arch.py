@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-DONE_AS = {"mul": "mac", "sub": "add"}
+EXECUTED_AS = {"mul": "mac", "sub": "add"}
 """Kinds of operations that are done, counted and charged as another (the design's `3-model.md`)."""
 
 
@@ -69,7 +69,7 @@ class Unit:
         >>> Unit("u", (("x", 4),), (), None, (Operation("mac", 1, 0.0), Operation("exp", times=6, same_as="mac"))).slots("exp")
         6
         """
-        wanted = DONE_AS.get(kind, kind)
+        wanted = EXECUTED_AS.get(kind, kind)
         operation = next((op for op in self.ops if op.name == wanted), None)
         if operation is None:
             return None

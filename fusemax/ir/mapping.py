@@ -30,7 +30,7 @@ class Quantity:
 class Fit:
     """`fit buffer`, `fit 16 MiB`: the largest divisor for which what is held at once fits."""
 
-    room: str | Quantity
+    capacity: str | Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class For:
     comments: Comments = field(default=NO_COMMENTS, compare=False, repr=False)
 
 
-class Block(Enum):
+class BlockKind(Enum):
     """Bodies without a loop of their own."""
 
     STAGE = "stage"
@@ -112,10 +112,10 @@ class Block(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Block:
     """`stage:`, `phase:` or `previous:`"""
 
-    block: Block
+    kind: BlockKind
     body: tuple[Node, ...]
     span: Span | None = field(default=None, compare=False, repr=False)
     comments: Comments = field(default=NO_COMMENTS, compare=False, repr=False)
@@ -157,7 +157,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedEinsum:
     """`BQK over e`, `SN chained`: an Einsum, the loops that run inside of the array, outermost first."""
 
     einsum: str
@@ -168,7 +168,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class On:
+class UnitBlock:
     """`on array2d (rows: m0, columns: p0): BQK over e; LM`: Einsums on a unit, variables spread over its axes.
 
     `alternating` are groups of Einsums that take turns cycle by cycle (`A | B`), by their positions.
@@ -176,7 +176,7 @@ class On:
 
     unit: str
     axes: tuple[tuple[str, str], ...]
-    einsums: tuple[Placed, ...]
+    einsums: tuple[PlacedEinsum, ...]
     alternating: tuple[tuple[int, ...], ...] = ()
     span: Span | None = field(default=None, compare=False, repr=False)
     comments: Comments = field(default=NO_COMMENTS, compare=False, repr=False)
@@ -191,7 +191,7 @@ class Uncounted:
     comments: Comments = field(default=NO_COMMENTS, compare=False, repr=False)
 
 
-Node = For | Group | Case | Hold | Wait | On
+Node = For | Block | Case | Hold | Wait | UnitBlock
 
 
 @dataclass(frozen=True)

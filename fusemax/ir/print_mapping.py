@@ -8,22 +8,22 @@ from typing import assert_never
 
 from fusemax.ir.cascade import NO_COMMENTS, Comments
 from fusemax.ir.mapping import (
+    Block,
     Case,
     Choose,
     Fit,
     For,
-    Group,
     Hold,
     Length,
     Mapping,
     Node,
-    On,
     Open,
     Parameter,
     Part,
-    Placed,
+    PlacedEinsum,
     Split,
     Uncounted,
+    UnitBlock,
     Wait,
 )
 from fusemax.ir.print_cascade import INDENT, print_expr
@@ -47,7 +47,7 @@ def print_mapping(mapping: Mapping) -> str:
     """The canonical text: declarations, splits and loops with a blank line between; ends with a newline.
 
     >>> from fusemax.ir.mapping import Overlap
-    >>> loop = For(Overlap.FOR, ("b", "h"), (On("array1d", (("lanes", "m0"),), (Placed("GM"),)),))
+    >>> loop = For(Overlap.FOR, ("b", "h"), (UnitBlock("array1d", (("lanes", "m0"),), (PlacedEinsum("GM"),)),))
     >>> print(print_mapping(Mapping("m", (), "c", "a", None, (), None, (loop,))), end="")
     mapping m
     cascade c
@@ -129,9 +129,9 @@ def _node(node: Node, depth: int) -> Iterator[_Line]:
     match node:
         case Hold() | Wait():
             yield _Line(depth, print_head(node), node.comments)
-        case For(body=body) | Group(body=body):
+        case For(body=body) | Block(body=body):
             yield from _with_body(f"{print_head(node)}:", body, node.comments, depth)
-        case On():
+        case UnitBlock():
             yield from _on(node, f"{print_head(node)}:", depth)
         case Case(branches=branches, branch_comments=remarks):
             yield _Line(depth, f"{print_head(node)}:", node.comments)
@@ -146,7 +146,7 @@ def print_head(node: Node) -> str:
     match node:
         case For(overlap, variables):
             return f"{overlap.value} {', '.join(variables)}"
-        case Group(block):
+        case Block(block):
             return block.value
         case Case(parameter):
             return f"case {parameter}"
@@ -156,7 +156,7 @@ def print_head(node: Node) -> str:
             return f"hold {', '.join(tensors)} in {level}{exception}{share}"
         case Wait(tensor):
             return f"wait {tensor}"
-        case On(unit, axes):
+        case UnitBlock(unit, axes):
             spread = ", ".join(f"{axis}: {variable}" for axis, variable in axes)
             return f"on {unit} ({spread})" if axes else f"on {unit}"
     assert_never(node)
@@ -165,7 +165,7 @@ def print_head(node: Node) -> str:
 def _with_body(head: str, body: tuple[Node, ...], comments: Comments, depth: int) -> Iterator[_Line]:
     """A line and its body; Einsums on one unit, if they are all of it and there is room, behind the colon."""
     match body:
-        case (On() as only,) if only.comments == NO_COMMENTS:
+        case (UnitBlock() as only,) if only.comments == NO_COMMENTS:
             lines = tuple(_on(only, f"{head} {print_head(only)}:", depth))
             if len(lines) == 1:
                 yield _Line(depth, lines[0].text, comments)
@@ -177,7 +177,7 @@ def _with_body(head: str, body: tuple[Node, ...], comments: Comments, depth: int
 # ------------------------------------------------------------------------------------------------------------- Einsums
 
 
-def _on(on: On, head: str, depth: int) -> Iterator[_Line]:
+def _on(on: UnitBlock, head: str, depth: int) -> Iterator[_Line]:
     """The Einsums of a unit behind the colon, or in lines below it."""
     turns = _turns(on)
     text = f"{head} {'; '.join(map(_turn, turns))}"
@@ -188,7 +188,7 @@ def _on(on: On, head: str, depth: int) -> Iterator[_Line]:
     yield from (_Line(depth + 1, *row) for row in _rows(turns))
 
 
-def _rows(turns: tuple[tuple[Placed, ...], ...]) -> Iterator[tuple[str, Comments]]:
+def _rows(turns: tuple[tuple[PlacedEinsum, ...], ...]) -> Iterator[tuple[str, Comments]]:
     """Lines of Einsums: as many as there is room for, but none goes past a comment."""
     row: list[str] = []
     above: tuple[str, ...] = ()
@@ -206,7 +206,7 @@ def _rows(turns: tuple[tuple[Placed, ...], ...]) -> Iterator[tuple[str, Comments
         yield "; ".join(row), Comments(above)
 
 
-def _turns(on: On) -> tuple[tuple[Placed, ...], ...]:
+def _turns(on: UnitBlock) -> tuple[tuple[PlacedEinsum, ...], ...]:
     """The Einsums, those that alternate together."""
     groups = {group[0]: group for group in on.alternating}
     alone = set(range(len(on.einsums))) - {i for group in on.alternating for i in group}
@@ -214,11 +214,11 @@ def _turns(on: On) -> tuple[tuple[Placed, ...], ...]:
     return tuple(tuple(on.einsums[i] for i in groups.get(start, (start,))) for start in starts)
 
 
-def _turn(turn: tuple[Placed, ...]) -> str:
+def _turn(turn: tuple[PlacedEinsum, ...]) -> str:
     return " | ".join(map(print_placed, turn))
 
 
-def print_placed(placed: Placed) -> str:
+def print_placed(placed: PlacedEinsum) -> str:
     """`BQK over e`, `SN chained`"""
     over = f" over {', '.join(placed.over)}" if placed.over else ""
     return f"{placed.einsum}{over}{' chained' if placed.chained else ''}"

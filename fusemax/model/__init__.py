@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fusemax.bind.bind import Bound, bind
+from fusemax.bind.bind import BoundMapping, bind
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
@@ -53,7 +53,7 @@ def evaluate(
 def bound_of(
     cascade: str | Cascade | Checked, arch: str | Arch, mapping: str | MappingFile, shapes: Mapping[str, Any],
     parameters: Mapping[str, Any] | None = None,
-) -> Bound:  # fmt: skip
+) -> BoundMapping:  # fmt: skip
     """A mapping bound to sizes, with all that it needs as data or by name."""
     checked, machine = loaded(cascade, arch)
     tree = load_mapping(mapping) if isinstance(mapping, str) else mapping

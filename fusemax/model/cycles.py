@@ -8,12 +8,12 @@ from functools import reduce
 from typing import Any
 
 from fusemax.analysis.counting import points
-from fusemax.bind.loop_nest import Crossing, Edge, Mover
-from fusemax.bind.plan import Placement, Plan, Step, Waiting, largest, parts_of
+from fusemax.bind.loop_nest import Edge, EdgeTraffic, LoopNest
+from fusemax.bind.plan import Composition, Placement, Plan, WaitFor, largest, parts_of
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch, Unit
 from fusemax.ir.checked import Checked, CheckedEinsum
-from fusemax.ir.mapping import Block, Overlap
+from fusemax.ir.mapping import BlockKind, Overlap
 from fusemax.model.filters import number_of, steps
 from fusemax.model.operations import operations_on, operator_of
 
@@ -39,7 +39,12 @@ class Time:
 
 
 def times(
-    checked: Checked, arch: Arch, plan: Plan, mover: Mover, crossings: tuple[Crossing, ...], sizes: Mapping[str, Any]
+    checked: Checked,
+    arch: Arch,
+    plan: Plan,
+    nest: LoopNest,
+    crossings: tuple[EdgeTraffic, ...],
+    sizes: Mapping[str, Any],
 ) -> tuple[Time, ...]:
     """The time of every placement. Raises `FusemaxError` for operators that a unit lacks and edges it has not."""
     units = {unit.name: unit for unit in arch.units}
@@ -50,7 +55,7 @@ def times(
         slots = _slots(checked, placement, unit, problems)
         mine = [crossing for crossing in crossings if crossing.placement == number]
         space = points(placement.einsum.variables, placement.einsum.constraints, checked.ranks)
-        busy = slots * steps(mover, placement, sizes)
+        busy = slots * steps(nest, placement, sizes)
         found.append(Time(busy, edge_cycles(unit, placement, mine, problems), slots * number_of(space, sizes)))
     if problems:
         raise FusemaxError(problems)
@@ -101,7 +106,7 @@ def edge_rates(unit: Unit) -> tuple[int, ...]:
     return (*each, entering) if entering else each
 
 
-def edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], problems: list[Problem]) -> Any:
+def edge_cycles(unit: Unit, placement: Placement, crossings: list[EdgeTraffic], problems: list[Problem]) -> Any:
     """Cycles for the words over the edges; what varies along no single entering edge takes the best split."""
     lengths = dict(unit.axes)
     rates = {edge: lengths[axis] for edge, axis in unit.edges}
@@ -130,7 +135,7 @@ def edge_cycles(unit: Unit, placement: Placement, crossings: list[Crossing], pro
     return largest(needs)
 
 
-def _check_exit(unit: Unit, placement: Placement, crossing: Crossing, problems: list[Problem]) -> None:
+def _check_exit(unit: Unit, placement: Placement, crossing: EdgeTraffic, problems: list[Problem]) -> None:
     """A result leaves by the edge whose axis it varies along; one that varies along another only has none."""
     exits = {axis for edge, axis in unit.edges if edge == LEAVING}
     if crossing.axes and not crossing.axes & exits:
@@ -149,51 +154,51 @@ class Composed:
     units: Mapping[str, Any]
 
 
-def compose(plan: Plan, times: tuple[Time, ...], mover: Mover, checked: Checked, arch: Arch) -> tuple[Any, ...]:
+def compose(plan: Plan, times: tuple[Time, ...], nest: LoopNest, checked: Checked, arch: Arch) -> tuple[Any, ...]:
     """The cycles of each phase; a mapping without `phase` is one."""
-    composer = _Composer(plan, times, mover, checked, arch)
-    phases = [child for child in plan.root.children if isinstance(child, Step) and child.kind is Block.PHASE]
+    composer = _Composer(plan, times, nest, checked, arch)
+    phases = [child for child in plan.root.children if isinstance(child, Composition) and child.kind is BlockKind.PHASE]
     return tuple(composer.step(phase).cycles for phase in phases or [plan.root])
 
 
 class _Composer:
     """Adds up the tree."""
 
-    def __init__(self, plan: Plan, times: tuple[Time, ...], mover: Mover, checked: Checked, arch: Arch) -> None:
-        self.plan, self.times, self.mover, self.checked, self.arch = plan, times, mover, checked, arch
+    def __init__(self, plan: Plan, times: tuple[Time, ...], nest: LoopNest, checked: Checked, arch: Arch) -> None:
+        self.plan, self.times, self.nest, self.checked, self.arch = plan, times, nest, checked, arch
 
-    def step(self, step: Step) -> Composed:
+    def step(self, step: Composition) -> Composed:
         """One node: units overlap below `pipeline` and within a stage, and take turns elsewhere."""
         parts = [self.child(child) for child in step.children]
         units: dict[str, Any] = {}
         for part in parts:
             for unit, cycles in part.units.items():
                 units[unit] = units.get(unit, 0) + cycles
-        waits = sum((self.drain(child) for child in step.children if isinstance(child, Waiting)), start=0)
-        if step.kind in (Overlap.PIPELINE, Block.STAGE):
+        waits = sum((self.drain(child) for child in step.children if isinstance(child, WaitFor)), start=0)
+        if step.kind in (Overlap.PIPELINE, BlockKind.STAGE):
             return Composed(largest(units.values()) + waits, units)
         total = reduce(lambda a, b: a + b, (part.cycles for part in parts), 0)
         return Composed(total, units)
 
-    def child(self, child: Step | int | Waiting) -> Composed:
+    def child(self, child: Composition | int | WaitFor) -> Composed:
         """A part: a subtree, a placement or a wait."""
         match child:
-            case Step():
+            case Composition():
                 return self.step(child)
-            case Waiting():
+            case WaitFor():
                 return Composed(self.drain(child), {})
             case number:
                 cycles = self.times[number].cycles
                 return Composed(cycles, {self.plan.placements[number].unit: cycles})
 
-    def drain(self, wait: Waiting) -> Any:
+    def drain(self, wait: WaitFor) -> Any:
         """One cycle a row and tile: a reduction over an axis arrives a cycle a row later."""
         placement = next(p for p in self.plan.placements if p.name == wait.tensor)
-        mine = set(parts_of(placement.einsum.variables, self.mover.splits))
-        target = set(parts_of(placement.einsum.kept, self.mover.splits))
+        mine = set(parts_of(placement.einsum.variables, self.nest.splits))
+        target = set(parts_of(placement.einsum.kept, self.nest.splits))
         unit = next(unit for unit in self.arch.units if unit.name == placement.unit)
         lengths = dict(unit.axes)
         rows = max((lengths[axis] for axis, v in placement.axes if v in mine and v not in target), default=0)
-        return rows * self.mover.whole(
-            self.mover.product([loop.variable for loop in wait.loops if loop.variable in mine])
+        return rows * self.nest.whole(
+            self.nest.product([loop.variable for loop in wait.loops if loop.variable in mine])
         )

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.bind.bind import Bound
-from fusemax.bind.loop_nest import Count, Crossing, Edge, Kind, Mover
+from fusemax.bind.bind import BoundMapping
+from fusemax.bind.loop_nest import Edge, EdgeTraffic, LoopNest, MemoryTraffic, Transfer
 from fusemax.bind.plan import Placement, parts_of
 from fusemax.errors import FusemaxError, did_you_mean, listed
-from fusemax.ir.arch import DONE_AS, Arch, Unit
+from fusemax.ir.arch import EXECUTED_AS, Arch, Unit
 from fusemax.model.filters import number_of
 from fusemax.model.operations import operations_on
 
@@ -54,14 +54,14 @@ OPERANDS = {"exp": 1, "log": 1, "sqrt": 1, "rsqrt": 1, "neg": 1, "abs": 1, "sele
 
 def as_done(kind: str, unit: Unit) -> tuple[str, int]:
     """The operation that a unit does for a kind, and how often: `mul` as `mac`, an `exp` perhaps as 6 `mac`."""
-    name = DONE_AS.get(kind, kind)
+    name = EXECUTED_AS.get(kind, kind)
     operation = next((op for op in unit.ops if op.name == name), None)
     if operation is not None and operation.same_as is not None:
         return operation.same_as, operation.times
     return name, 1
 
 
-def placement_operations(bound: Bound, placement: Placement) -> Operations:
+def placement_operations(bound: BoundMapping, placement: Placement) -> Operations:
     """The operations of one placement.
 
     An operation reads one register word per operand and, in a reduction, the accumulator except at its first visit,
@@ -80,40 +80,40 @@ def placement_operations(bound: Bound, placement: Placement) -> Operations:
         reads = reads + number * times * (OPERANDS.get(kind, 2) if times == 1 else 2)
         writes = writes + number * times
     for _ in placement.einsum.reductions[:1]:
-        reads = reads + _accumulations(bound.mover, placement)
+        reads = reads + _accumulations(bound.nest, placement)
     return Operations(done, reads, writes)
 
 
-def _accumulations(mover: Mover, placement: Placement) -> Any:
+def _accumulations(nest: LoopNest, placement: Placement) -> Any:
     """Reads of accumulators: every point of the reduction but the first that each element adds up."""
-    everything = mover.whole(mover.product(parts_of(placement.einsum.variables, mover.splits)))
-    kept = set(parts_of(placement.einsum.kept, mover.splits))
-    mine = set(parts_of(placement.einsum.variables, mover.splits))
-    spatial = mover.elements(placement, [v for _, v in placement.axes if v in mine], kept)
-    return everything - mover.whole(mover.changes(mover.sequence(placement), kept) * spatial)
+    everything = nest.whole(nest.product(parts_of(placement.einsum.variables, nest.splits)))
+    kept = set(parts_of(placement.einsum.kept, nest.splits))
+    mine = set(parts_of(placement.einsum.variables, nest.splits))
+    spatial = nest.elements(placement, [v for _, v in placement.axes if v in mine], kept)
+    return everything - nest.whole(nest.changes(nest.sequence(placement), kept) * spatial)
 
 
-def deliveries(mover: Mover, crossing: Crossing) -> Any:
+def deliveries(nest: LoopNest, crossing: EdgeTraffic) -> Any:
     """Register writes of a word that enters an array: one in each element that receives it."""
-    placement = mover.plan.placements[crossing.placement]
-    mine = set(parts_of(placement.einsum.variables, mover.splits))
+    placement = nest.plan.placements[crossing.placement]
+    mine = set(parts_of(placement.einsum.variables, nest.splits))
     copies = [v for axis, v in placement.axes if axis not in crossing.axes and v in mine]
-    return mover.whole(crossing.words * mover.elements(placement, copies, crossing.depends))
+    return nest.whole(crossing.words * nest.elements(placement, copies, crossing.depends))
 
 
-def memory_words(counts: tuple[Count, ...], memory: str, drains: bool) -> tuple[Any, Any]:
+def memory_words(counts: tuple[MemoryTraffic, ...], memory: str, drains: bool) -> tuple[Any, Any]:
     """Words read from and written to a memory; reads for drains are a count of their own, taken in if asked for."""
     reads: Any = 0
     writes: Any = 0
     for count in counts:
         if count.memory == memory and not count.reads:
             writes = writes + count.words
-        elif count.memory == memory and (drains or count.kind is not Kind.DRAIN):
+        elif count.memory == memory and (drains or count.kind is not Transfer.DRAIN):
             reads = reads + count.words
     return reads, writes
 
 
-def memories_j(arch: Arch, counts: tuple[Count, ...], accounting: Accounting) -> dict[str, Any]:
+def memories_j(arch: Arch, counts: tuple[MemoryTraffic, ...], accounting: Accounting) -> dict[str, Any]:
     """Joules of each memory, in accesses of its own width."""
     joules: dict[str, Any] = {}
     for memory in arch.memories:
@@ -124,7 +124,7 @@ def memories_j(arch: Arch, counts: tuple[Count, ...], accounting: Accounting) ->
 
 
 def unit_j(
-    bound: Bound, placement: Placement, done: Operations, arrived: Any, accounting: Accounting
+    bound: BoundMapping, placement: Placement, done: Operations, arrived: Any, accounting: Accounting
 ) -> Any:  # fmt: skip
     """Joules of one placement in its unit: operations, and under `full` register files."""
     unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
@@ -141,12 +141,12 @@ def unit_j(
     return joules
 
 
-def arrivals(mover: Mover, crossings: tuple[Crossing, ...], number: int) -> Any:
+def arrivals(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], number: int) -> Any:
     """Register writes of all words that a placement receives."""
     total: Any = 0.0
     for crossing in crossings:
         if crossing.placement == number and crossing.edge is Edge.IN:
-            total = total + np.asarray(deliveries(mover, crossing), np.float64)
+            total = total + np.asarray(deliveries(nest, crossing), np.float64)
     return total
 
 

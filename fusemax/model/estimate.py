@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusemax.bind.bind import Bound
-from fusemax.bind.loop_nest import Count
+from fusemax.bind.bind import BoundMapping
+from fusemax.bind.loop_nest import MemoryTraffic
 from fusemax.bind.plan import Placement, largest
 from fusemax.errors import FusemaxError
 from fusemax.model.cycles import Time, compose, times
@@ -68,7 +68,7 @@ class Estimate:
     memory_j: Mapping[str, Any]
     einsums: tuple[EinsumCost, ...] = field(repr=False)
     phases: tuple[PhaseCost, ...] = field(repr=False)
-    counts: tuple[Count, ...] = field(repr=False)
+    counts: tuple[MemoryTraffic, ...] = field(repr=False)
 
     def to_pandas(self) -> pandas.DataFrame:
         """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and what limits.
@@ -101,12 +101,12 @@ def data_frame(records: Any) -> pandas.DataFrame:
     return pandas.DataFrame(records)
 
 
-def estimate(bound: Bound, accounting: Accounting) -> Estimate:
+def estimate(bound: BoundMapping, accounting: Accounting) -> Estimate:
     """Cost a bound mapping (the design's rules 1 to 16)."""
-    arch, mover = bound.arch, bound.mover
-    movement = mover.movement()
-    spent = times(bound.checked, arch, bound.plan, mover, movement.crossings, bound.sizes)
-    composed = compose(bound.plan, spent, mover, bound.checked, arch)
+    arch, nest = bound.arch, bound.nest
+    movement = nest.movement()
+    spent = times(bound.checked, arch, bound.plan, nest, movement.crossings, bound.sizes)
+    composed = compose(bound.plan, spent, nest, bound.checked, arch)
     phases = tuple(_phase(bound, movement.counts, n, cycles) for n, cycles in enumerate(composed))
     latency = sum((phase.seconds for phase in phases), start=0.0)
     cycles = latency * arch.clock_hz
@@ -114,7 +114,7 @@ def estimate(bound: Bound, accounting: Accounting) -> Estimate:
     einsums = tuple(
         EinsumCost(
             placement.name, placement.unit, time.slots, time.edges, _share(bound, placement, time, cycles), ops.done,
-            unit_j(bound, placement, ops, arrivals(mover, movement.crossings, i), accounting),
+            unit_j(bound, placement, ops, arrivals(nest, movement.crossings, i), accounting),
         )
         for i, (placement, time, ops) in enumerate(zip(bound.plan.placements, spent, done, strict=True))
     )  # fmt: skip
@@ -142,7 +142,7 @@ def estimate(bound: Bound, accounting: Accounting) -> Estimate:
     )
 
 
-def _phase(bound: Bound, counts: tuple[Count, ...], number: int, cycles: Any) -> PhaseCost:
+def _phase(bound: BoundMapping, counts: tuple[MemoryTraffic, ...], number: int, cycles: Any) -> PhaseCost:
     """Traffic of the outermost memory overlaps all compute of its phase."""
     outermost = bound.arch.outermost
     mine = tuple(count for count in counts if count.phase == number)
@@ -151,14 +151,14 @@ def _phase(bound: Bound, counts: tuple[Count, ...], number: int, cycles: Any) ->
     return PhaseCost(cycles, moved, largest([cycles / bound.arch.clock_hz, moved / outermost.bandwidth_bytes_s]))
 
 
-def _share(bound: Bound, placement: Placement, time: Time, cycles: Any) -> Any:
+def _share(bound: BoundMapping, placement: Placement, time: Time, cycles: Any) -> Any:
     """Operation slots used by an Einsum over slots there are on its unit."""
     unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
     share = np.asarray(time.used, np.float64) / (unit.elements * cycles)
     return share if np.ndim(share) else float(share)
 
 
-def _limits(bound: Bound, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> Any:
+def _limits(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> Any:
     """What limits: the outermost memory if its time is longer than its phases' cycles for most of the time, else the
     busiest unit; `stages` if no unit is busy all of the time."""
     memory = bound.arch.outermost.name

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusemax.analysis.counting import Points
-from fusemax.bind.loop_nest import Mover
+from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Placement
 from fusemax.ir.affine import Affine, Term, constant, total
 from fusemax.ir.checked import Constraint, Relation
@@ -30,31 +30,31 @@ def number_of(points: Points, sizes: Mapping[str, Any]) -> Any:
     return found * _each(known, points.filtered.number)
 
 
-def steps(mover: Mover, placement: Placement, sizes: Mapping[str, Any], at: Mapping[str, int] | None = None) -> Any:
+def steps(nest: LoopNest, placement: Placement, sizes: Mapping[str, Any], at: Mapping[str, int] | None = None) -> Any:
     """The time steps of a placement: the iterations of its loops in which at least one point is within the filters.
 
     `at` has coordinates of loops that are not run over.
     Exact if at each step no two filters meet different values of the variables that are spread over the axes.
     """
     fixed = at or {}
-    loops = [loop for loop in mover.sequence(placement) if loop not in fixed]
+    loops = [loop for loop in nest.sequence(placement) if loop not in fixed]
     constraints = placement.einsum.constraints
     if not constraints:
-        return mover.whole(mover.product(loops))
+        return nest.whole(nest.product(loops))
     names = {v for c in constraints for v in c.form.variables}
     shapes = {s for c in constraints for s in c.form.shapes}
-    parts = {part for v in names for part in mover.splits.get(v, (v,))}
+    parts = {part for v in names for part in nest.splits.get(v, (v,))}
     known = {f"size {shape}": sizes[shape] for shape in sorted(shapes)}
-    known.update({part: mover.extents[part] for part in sorted(parts)})
+    known.update({part: nest.extents[part] for part in sorted(parts)})
     mine = tuple(loop for loop in loops if loop in parts)
 
     def count(here: Mapping[str, int]) -> int:
         numbers = {shape: here[f"size {shape}"] for shape in shapes}
-        split = [_split(c, mover.splits, numbers, here, fixed) for c in constraints]
+        split = [_split(c, nest.splits, numbers, here, fixed) for c in constraints]
         within = tuple(c for constraint in split for c in _reached(constraint, mine, here))
         return Points((), mine, within).number({rank_of(loop): here[loop] for loop in mine})
 
-    return mover.product([loop for loop in loops if loop not in parts]) * _each(known, count)
+    return nest.product([loop for loop in loops if loop not in parts]) * _each(known, count)
 
 
 def _each(known: Mapping[str, Any], count: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, assert_never
 
-from fusemax.bind.bind import Bound
+from fusemax.bind.bind import BoundMapping
 from fusemax.bind.capacity import used_bytes
 from fusemax.bind.plan import rank_variables, with_places
 from fusemax.ir.arch import Arch
@@ -15,19 +15,19 @@ from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Name, Number
 from fusemax.ir.mapping import (
     Block,
+    BlockKind,
     Case,
     Fit,
     For,
-    Group,
     Hold,
     Length,
     Node,
-    On,
     Open,
     Overlap,
     Parameter,
     Part,
-    Placed,
+    PlacedEinsum,
+    UnitBlock,
     Wait,
 )
 from fusemax.ir.mapping import Mapping as MappingFile
@@ -36,10 +36,10 @@ from fusemax.ir.print_mapping import print_parameter
 from fusemax.report.arch_tree import Tree, arch_tree
 from fusemax.units import bytes_of_words, readable_bytes
 
-REMARKS: Mapping[Overlap | Block, str] = {
+REMARKS: Mapping[Overlap | BlockKind, str] = {
     Overlap.PIPELINE: "  -- units overlap across iterations",
     Overlap.STAGES: "  -- stage by stage",
-    Block.PREVIOUS: "  -- for the tile before",
+    BlockKind.PREVIOUS: "  -- for the tile before",
 }
 
 
@@ -61,7 +61,7 @@ class ShownMapping:
     arch: Arch
     checked: Checked
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    bound: Bound | None = None
+    bound: BoundMapping | None = None
     at: str = ""
 
     def tree(self) -> Tree:
@@ -85,7 +85,7 @@ class ShownMapping:
         if self.bound is None:
             return
         for memory in self.arch.memories:
-            used = used_bytes(self.checked, self.bound.plan, self.bound.mover, memory.name, self.arch.word_bits)
+            used = used_bytes(self.checked, self.bound.plan, self.bound.nest, memory.name, self.arch.word_bits)
             if memory.size_bytes is not None:
                 yield f"{memory.name}: {readable_bytes(float(used))} of {readable_bytes(memory.size_bytes)} held at once"
 
@@ -117,8 +117,8 @@ class ShownMapping:
         """The iterations of a variable, if the sizes are known."""
         if self.bound is None:
             return None
-        mover = self.bound.mover
-        found = mover.longest.get(variable, mover.extents.get(variable))
+        nest = self.bound.nest
+        found = nest.longest.get(variable, nest.extents.get(variable))
         return None if found is None else int(found)
 
     def _many(self, variable: str) -> str:
@@ -151,7 +151,7 @@ class ShownMapping:
             case For(overlap, variables, body):
                 text = f"{overlap.value} {', '.join(map(self._many, variables))}{REMARKS.get(overlap, '')}"
                 yield Tree(text, self._nodes(body, loops + variables))
-            case Group(block, body):
+            case Block(block, body):
                 yield Tree(f"{block.value}{REMARKS.get(block, '')}", self._nodes(body, loops))
             case Case(parameter, branches):
                 below = tuple(Tree(f"if it says {value}", self._nodes(body, loops)) for value, body in branches)
@@ -164,7 +164,7 @@ class ShownMapping:
                     yield Tree(f"{level} holds {', '.join(map(_held, held))}{exception}{share}")
             case Wait(tensor):
                 yield Tree(f"wait until {tensor} has drained")
-            case On():
+            case UnitBlock():
                 yield self._on(node)
             case _:
                 assert_never(node)
@@ -206,7 +206,7 @@ class ShownMapping:
         parts = {s.variable: tuple(p.variable for p in s.parts) for s in self.mapping.splits if s.variable in variables}
         return with_places(self.checked, parts)
 
-    def _on(self, node: On) -> Tree:
+    def _on(self, node: UnitBlock) -> Tree:
         lengths = {unit.name: dict(unit.axes) for unit in self.arch.units}.get(node.unit, {})
         spread = []
         for axis, variable in node.axes:
@@ -217,7 +217,7 @@ class ShownMapping:
         below = tuple(Tree(self._placed(placed, texts.get(placed.einsum, ""))) for placed in node.einsums)
         return Tree(f"{node.unit} ({'; '.join(spread)})" if spread else node.unit, below)
 
-    def _placed(self, placed: Placed, text: str) -> str:
+    def _placed(self, placed: PlacedEinsum, text: str) -> str:
         over = f" over {', '.join(map(self._many, placed.over))}" if placed.over else ""
         return f"{placed.einsum}{over}{' chained' if placed.chained else ''}:  {text}"
 
@@ -229,33 +229,33 @@ class ShownMapping:
 
     # ------------------------------------------------------------------------------------------------------ as a whole
 
-    def residents(self) -> Iterator[tuple[int, Held | tuple[str, Placed]]]:
+    def residents(self) -> Iterator[tuple[int, Held | tuple[str, PlacedEinsum]]]:
         """Everything that is held and every Einsum on its unit, with the number of its phase, from 1; 0 without phases."""
         phase = 0
         for node in self.chosen(self.mapping.body):
-            phase += isinstance(node, Group)
+            phase += isinstance(node, Block)
             yield from ((phase, resident) for resident in self._residents((node,), ()))
 
-    def summary(self, resident: Held | tuple[str, Placed]) -> str:
+    def summary(self, resident: Held | tuple[str, PlacedEinsum]) -> str:
         """What is held or runs, in a few words."""
         if isinstance(resident, Held):
             return _held(resident)
         placed = resident[1]
         return f"{placed.einsum} over {', '.join(map(self._many, placed.over))}" if placed.over else placed.einsum
 
-    def _residents(self, nodes: Iterable[Node], loops: tuple[str, ...]) -> Iterator[Held | tuple[str, Placed]]:
+    def _residents(self, nodes: Iterable[Node], loops: tuple[str, ...]) -> Iterator[Held | tuple[str, PlacedEinsum]]:
         for node in self.chosen(tuple(nodes)):
             match node:
                 case For(variables=variables, body=body):
                     yield from self._residents(body, loops + variables)
-                case Group(body=body):
+                case Block(body=body):
                     yield from self._residents(body, loops)
                 case Case(branches=branches):
                     for _, body in branches:
                         yield from self._residents(body, loops)
                 case Hold():
                     yield from self.held(node, loops)
-                case On(unit=unit, einsums=einsums):
+                case UnitBlock(unit=unit, einsums=einsums):
                     yield from ((unit, placed) for placed in einsums)
                 case Wait():
                     pass

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.bind.bind import Bound
+from fusemax.bind.bind import BoundMapping
 from fusemax.reference import Array, execute, random_inputs
 from fusemax.report.files import write_whole
 from fusemax.report.gantt import draw_gantt
@@ -70,7 +70,7 @@ class SimulationReport:
         }
 
 
-def check_numbers(bound: Bound, progress: Callable[[float], None] | None = None) -> float:
+def check_numbers(bound: BoundMapping, progress: Callable[[float], None] | None = None) -> float:
     """Run a schedule on random inputs: the largest difference to the interpreter's outputs, relative to their largest."""
     sizes = {rank: int(size) for rank, size in bound.sizes.items()}
     inputs = random_inputs(bound.checked, sizes)
@@ -96,7 +96,7 @@ def difference(found: Mapping[str, Array], expected: Mapping[str, Array]) -> flo
 
 
 def write_files(
-    bound: Bound, found: Trace, window: tuple[float, float] | None, trace: Path | None, plot: Path | None,
+    bound: BoundMapping, found: Trace, window: tuple[float, float] | None, trace: Path | None, plot: Path | None,
     progress: Callable[[float], None] | None = None,
 ) -> None:  # fmt: skip
     """Write the tasks of a run to `trace` and draw it as `plot`: both or neither."""
@@ -114,7 +114,7 @@ def write_files(
 
 
 def write_trace(
-    bound: Bound, path: Path, window: tuple[float, float] | None, progress: Callable[[float], None] | None = None
+    bound: BoundMapping, path: Path, window: tuple[float, float] | None, progress: Callable[[float], None] | None = None
 ) -> None:
     """Write the tasks of a window, or all of them, as a Perfetto file, as they are run."""
     if window is None:

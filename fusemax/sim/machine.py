@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fusemax.errors import FusemaxError
 from fusemax.sim.kernel import Kernel
-from fusemax.sim.stream import Kind, Series
+from fusemax.sim.stream import Series, TaskKind
 
 TURN, WORK, LOOK = range(3)
 """Priorities of events at one time: whose turn it is, what begins, and who looks on."""
@@ -195,7 +195,7 @@ class Machine:
     def start(self) -> None:
         """Find all first tasks, and open the first segment."""
         for series in self.series:
-            if series.kind is not Kind.GATE:
+            if series.kind is not TaskKind.GATE:
                 series.refresh()
         self.sequencer.fire(0)
 
@@ -208,7 +208,7 @@ class Machine:
 
     def deadlock(self) -> FusemaxError:
         """Who waits for whom, in a circle if there is one."""
-        stuck = [s for s in self.series if s.next < s.count and s.kind is not Kind.GATE]
+        stuck = [s for s in self.series if s.next < s.count and s.kind is not TaskKind.GATE]
         chain: list[Series] = [min(stuck, key=lambda s: s.key)]
         text = ""
         while (found := self.blocker(chain[-1])) is not None:
@@ -224,7 +224,7 @@ class Machine:
         """Who keeps a task from beginning, and how: what it waits for, who has the turn, or who stands before it."""
         if series.ready is None and series.binding is not None:
             other = series.binding.series
-            if other.kind is not Kind.GATE:
+            if other.kind is not TaskKind.GATE:
                 return other, "waits for"
             turn = self.sequencer.current
             members = turn.members if turn is not None else []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fusemax.bind.bind import Bound
+from fusemax.bind.bind import BoundMapping
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
@@ -22,7 +22,7 @@ from fusemax.sim.fast_forward.steady import Steady
 from fusemax.sim.machine import Machine, Server
 from fusemax.sim.program.build import Program
 from fusemax.sim.program.transfers import TileUse
-from fusemax.sim.stream import Kind, Series
+from fusemax.sim.stream import Series, TaskKind
 from fusemax.sim.trace import Held, SeriesTrace, ServerTrace, Slice, Trace
 from fusemax.sim.values import Numbers
 
@@ -68,7 +68,7 @@ def simulate(
 
 
 def run(
-    bound: Bound,
+    bound: BoundMapping,
     window: tuple[float, float] | None = None,
     inputs: Mapping[str, ArrayLike] | None = None,
     latencies: bool = True,
@@ -81,7 +81,7 @@ def run(
     begin, end = _window(window)
     _refuse_short_tiles(bound)
     closed = estimate(bound, Accounting.FULL)
-    movement = bound.mover.movement()
+    movement = bound.nest.movement()
     watch = _Watch(bound, begin, end, observer, None if inputs is None else Numbers(bound, inputs), most)
     for phase in range(bound.plan.phases):
         program = Program(bound, movement, phase, latencies, watch.record)
@@ -115,12 +115,12 @@ def _window(window: tuple[float, float] | None) -> tuple[float, float]:
     return begin, end
 
 
-def _refuse_short_tiles(bound: Bound) -> None:
+def _refuse_short_tiles(bound: BoundMapping) -> None:
     """The simulator runs tiles that are all alike."""
     problems = []
     for split in bound.mapping.splits:
         for part in split.parts:
-            long, mean = bound.mover.longest.get(part.variable), bound.mover.extents.get(part.variable)
+            long, mean = bound.nest.longest.get(part.variable), bound.nest.extents.get(part.variable)
             if long is not None and long != mean:
                 message = f"the last tile of '{part.variable}' is shorter than {long}, which the simulator does not run"
                 problems.append(Problem(message, split.span, "take lengths that divide"))
@@ -128,11 +128,11 @@ def _refuse_short_tiles(bound: Bound) -> None:
         raise FusemaxError(problems)
 
 
-def task_count(bound: Bound) -> int:
+def task_count(bound: BoundMapping) -> int:
     """The tasks of a run, of all units and of the channel."""
-    movement = bound.mover.movement()
+    movement = bound.nest.movement()
     machines = (Program(bound, movement, phase, True, None).build() for phase in range(bound.plan.phases))
-    return sum(series.count for machine in machines for series in machine.series if series.kind is not Kind.GATE)
+    return sum(series.count for machine in machines for series in machine.series if series.kind is not TaskKind.GATE)
 
 
 def _share_done(machine: Machine, phase: int, phases: int, progress: Callable[[float], None]) -> Callable[[], None]:
@@ -145,7 +145,7 @@ def _share_done(machine: Machine, phase: int, phases: int, progress: Callable[[f
 class _Watch:
     """Collects what all phases do."""
 
-    bound: Bound
+    bound: BoundMapping
     begin: float
     end: float
     observer: Callable[[Slice], None] | None
@@ -165,8 +165,8 @@ class _Watch:
     def phase(self, program: Program, machine: Machine) -> None:
         """Begin a phase."""
         self.program, self.cycle, self.uses = program, program.clock.cycle, {}
-        before = sum(s.kind is not Kind.GATE for _, machine in self.programs for s in machine.series)
-        series = (s for s in machine.series if s.kind is not Kind.GATE)
+        before = sum(s.kind is not TaskKind.GATE for _, machine in self.programs for s in machine.series)
+        series = (s for s in machine.series if s.kind is not TaskKind.GATE)
         self.places = {id(s): place for place, s in enumerate(series, before)}
 
     def ticks(self, cycles: float) -> int:
@@ -206,7 +206,7 @@ class _Watch:
         binding = series.binding
         if binding is None:
             return None
-        if binding.series.kind is not Kind.GATE:
+        if binding.series.kind is not TaskKind.GATE:
             return self.places[id(binding.series)], binding.index(number)
         opened = binding.series.opened
         return None if opened is None else (self.places[id(opened[0])], opened[1])
@@ -252,7 +252,7 @@ class _Watch:
             makespan=self.offset / self.cycle,
             closed_form=float(closed.cycles),
             servers=servers,
-            series=tuple(self.series(s) for _, m in self.programs for s in m.series if s.kind is not Kind.GATE),
+            series=tuple(self.series(s) for _, m in self.programs for s in m.series if s.kind is not TaskKind.GATE),
             reserved=self.reserved(),
             queues={
                 s.name: s.queue * p.tiles.words_per_lane(s) for p, m in self.programs for s in m.series if s.watched

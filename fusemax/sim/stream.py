@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fusemax.sim.machine import Segment, Server
 
 
-class Kind(Enum):
+class TaskKind(Enum):
     """What the tasks of a series do."""
 
     EINSUM = "einsum"
@@ -53,7 +53,7 @@ class Series:
     """
 
     name: str
-    kind: Kind
+    kind: TaskKind
     tensor: str
     nest: Nest
     count: int

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fusemax.bind.bind import Bound
+from fusemax.bind.bind import BoundMapping
 from fusemax.bind.plan import parts_of, views_of
 from fusemax.errors import FusemaxError
 from fusemax.ir.checked import CheckedEinsum
 from fusemax.ir.expr import rank_of
 from fusemax.ir.operators import REDUCERS
 from fusemax.reference import UFUNCS, Run, Space, arrays_of, keeps_old
-from fusemax.sim.stream import Kind, Series
+from fusemax.sim.stream import Series, TaskKind
 
 Array = NDArray[np.float64]
 Range = tuple[int, int]
@@ -26,7 +26,7 @@ Range = tuple[int, int]
 class Numbers:
     """The arrays of a run. What nobody has computed yet is NaN, so that a schedule that reads too early is found out."""
 
-    def __init__(self, bound: Bound, inputs: Mapping[str, ArrayLike]) -> None:
+    def __init__(self, bound: BoundMapping, inputs: Mapping[str, ArrayLike]) -> None:
         checked = bound.checked
         self.bound = bound
         self.sizes = {rank: int(size) for rank, size in bound.sizes.items()}
@@ -53,7 +53,7 @@ class Numbers:
     def begin(self, series: Series, number: int, start: int, end: int) -> None:
         """Compute a task's tile from the arrays as they are at its start; the result is there at its end."""
         self.settle(start)
-        if series.kind is not Kind.EINSUM or series.placement is None:
+        if series.kind is not TaskKind.EINSUM or series.placement is None:
             return
         einsum = self.bound.plan.placements[series.placement].einsum
         for ranges in self.boxes(einsum, series, number):
@@ -67,7 +67,7 @@ class Numbers:
 
     def boxes(self, einsum: CheckedEinsum, series: Series, number: int) -> Iterator[dict[str, Range]]:
         """The parts of the iteration space that a task computes: boxes in the cascade's own variables."""
-        extents, splits = self.bound.mover.extents, self.bound.mover.splits
+        extents, splits = self.bound.nest.extents, self.bound.nest.splits
         at = {loop.variable: series.nest.digit(i).of(number) for i, loop in enumerate(series.nest.loops)}
         choices = []
         for variable in einsum.variables:

@@ -280,7 +280,7 @@ def evaluate_points(
         with next((chosen[i] for i in members if chosen[i].remark), Chosen({})).explained():
             bound = bind(checked, arch, mapping, grid, parameters)
         for accounting in accountings:
-            fresh = replace(bound, mover=bound.mover.with_extents(bound.mover.extents))  # a mover counts once
+            fresh = replace(bound, nest=bound.nest.with_extents(bound.nest.extents))  # a mover counts once
             found = estimate(fresh, accounting)
             for position, i in enumerate(members):
                 rows[accounting][i] = _row(found, points[i], position, len(members))

@@ -13,23 +13,23 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from fusemax.ir.expr import Apply, Expr, Name, Number
 from fusemax.ir.mapping import (
     Block,
+    BlockKind,
     Case,
     Choose,
     Fit,
     For,
-    Group,
     Hold,
     Length,
     Mapping,
     Node,
-    On,
     Overlap,
     Parameter,
     Part,
-    Placed,
+    PlacedEinsum,
     Quantity,
     Split,
     Uncounted,
+    UnitBlock,
     Wait,
 )
 from fusemax.syntax.mapping.parser import parse_mapping
@@ -59,11 +59,11 @@ LEAVES = st.builds(Number, NUMBERS) | st.builds(Name, st.sampled_from("P rows ar
 EXPRESSIONS = st.recursive(LEAVES, operations, max_leaves=6)
 QUANTITIES = st.sampled_from([Quantity("16 MiB", 2**24), Quantity("1.5 KiB", 1536), Quantity("512bit", 64)])
 EXTENTS = st.none() | st.builds(Length, EXPRESSIONS) | st.builds(Fit, WORDS.filter(lambda w: w != "fit") | QUANTITIES)
-PLACED = st.builds(Placed, TENSORS, st.just(()) | several(VARIABLES), st.booleans())
+PLACED = st.builds(PlacedEinsum, TENSORS, st.just(()) | several(VARIABLES), st.booleans())
 
 
 @st.composite
-def ons(draw: DrawFn) -> On:
+def ons(draw: DrawFn) -> UnitBlock:
     """Einsums on a unit, some of which alternate."""
     turns = draw(st.lists(st.lists(PLACED, min_size=1, max_size=3), min_size=1, max_size=5))
     starts = [sum(map(len, turns[:i])) for i in range(len(turns))]
@@ -71,7 +71,7 @@ def ons(draw: DrawFn) -> On:
         tuple(range(start, start + len(turn))) for start, turn in zip(starts, turns, strict=True) if len(turn) > 1
     )
     axes = tuple((axis, draw(VARIABLES)) for axis in draw(st.just(()) | several(WORDS)))
-    return On(draw(WORDS), axes, tuple(placed for turn in turns for placed in turn), alternating)
+    return UnitBlock(draw(WORDS), axes, tuple(placed for turn in turns for placed in turn), alternating)
 
 
 LINES: SearchStrategy[Node] = (
@@ -87,7 +87,7 @@ def with_bodies(nodes: SearchStrategy[Node]) -> SearchStrategy[Node]:
     branches = st.lists(st.tuples(WORDS, bodies), min_size=1, max_size=3, unique_by=lambda branch: branch[0]).map(tuple)
     return (
         st.builds(For, st.sampled_from(Overlap), several(VARIABLES), bodies)
-        | st.builds(Group, st.sampled_from(Block), bodies)
+        | st.builds(Block, st.sampled_from(BlockKind), bodies)
         | st.builds(Case, WORDS, branches)
     )
 

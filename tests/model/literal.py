@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from fusemax.bind.bind import Bound
-from fusemax.bind.plan import HoldRef, Placement, views_of
+from fusemax.bind.bind import BoundMapping
+from fusemax.bind.plan import Placement, Storage, views_of
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Use, When
 from fusemax.ir.mapping import Split
@@ -37,11 +37,11 @@ class Walked:
 class Walk:
     """Walks one mapping at one point."""
 
-    def __init__(self, bound: Bound) -> None:
+    def __init__(self, bound: BoundMapping) -> None:
         self.bound, self.plan, self.checked = bound, bound.plan, bound.checked
-        self.extents = {v: int(e) for v, e in (bound.mover.extents | bound.mover.longest).items()}
+        self.extents = {v: int(e) for v, e in (bound.nest.extents | bound.nest.longest).items()}
         self.uneven = [s for s in bound.mapping.splits if s.uneven]
-        self.splits = bound.mover.splits
+        self.splits = bound.nest.splits
         self.dram = bound.arch.outermost.name
         self.found = Walked()
         self.makers = {p.name: p for p in self.plan.placements}
@@ -81,7 +81,9 @@ class Walk:
     def steps(self, placement: Placement) -> Iterator[Coordinates]:
         """The time steps of an Einsum: the loops around it that it uses, then those inside of the array."""
         mine = self.parts(placement.einsum.variables)
-        yield from self.points([*(loop.variable for loop in placement.loops if loop.variable in mine), *placement.over])
+        yield from self.points(
+            [*(loop.variable for loop in placement.loops if loop.variable in mine), *placement.inner_loops]
+        )
 
     def elements(self, placement: Placement, step: Coordinates) -> list[Coordinates]:
         """The elements of the array that have work at a time step: the coordinates spread over the axes."""
@@ -104,12 +106,12 @@ class Walk:
 
     # ------------------------------------------------------------------------------------------------- reads and writes
 
-    def holder(self, placement: Placement, tensor: str) -> HoldRef | None:
+    def holder(self, placement: Placement, tensor: str) -> Storage | None:
         """The innermost hold of a tensor around a placement."""
         found = [hold for hold in placement.holds if hold.tensor == tensor]
         return found[-1] if found else None
 
-    def count(self, hold: HoldRef | None, memory: str, kind: str, tensor: str, einsum: str, words: float) -> None:
+    def count(self, hold: Storage | None, memory: str, kind: str, tensor: str, einsum: str, words: float) -> None:
         """Words at a memory; of a spilled hold, a share of them at the outermost memory too."""
         self.found.words[memory, kind, tensor, einsum] += words  # type: ignore[assignment]
         if hold is not None and memory != self.dram and hold.spill:
@@ -173,7 +175,7 @@ class Walk:
 
     # ------------------------------------------------------------------------------------------------- fills and drains
 
-    def fills(self, hold: HoldRef) -> None:
+    def fills(self, hold: Storage) -> None:
         """The tiles of a hold, one after the other."""
         tensor = self.checked.tensors[hold.tensor]
         if hold.level == self.dram or tensor.iterative is not None:
@@ -205,12 +207,12 @@ class Walk:
                 self.transfer(hold, parent, "drain", words)
             seen.add(tile)
 
-    def transfer(self, hold: HoldRef, parent: str, kind: str, words: int) -> None:
+    def transfer(self, hold: Storage, parent: str, kind: str, words: int) -> None:
         """Words between a hold and the memory behind it; a spilled share stays out."""
         share = 1 - hold.spill if parent == self.dram else 1
         self.found.words[parent, kind, hold.tensor, hold.tensor] += words * share
         self.found.words[hold.level, kind, hold.tensor, hold.tensor] += words
 
 
-def _around(outer: HoldRef, inner: HoldRef) -> bool:
+def _around(outer: Storage, inner: Storage) -> bool:
     return inner.loops[: len(outer.loops)] == outer.loops

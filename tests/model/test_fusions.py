@@ -16,7 +16,7 @@ from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade
 from fusemax.ir.arch import Arch, Operation, Unit
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.expr import Access, rank_of
-from fusemax.ir.mapping import For, Hold, Mapping, Node, On, Overlap, Placed
+from fusemax.ir.mapping import For, Hold, Mapping, Node, Overlap, PlacedEinsum, UnitBlock
 from fusemax.syntax.yaml.arch import KINDS
 from fusemax.validate.shapes import shape_names
 
@@ -130,8 +130,8 @@ def mapping_of(checked: Checked, variable: str, loops: Sequence[Sequence[Checked
     """The loops as a mapping that holds everything, so that nothing but the order is wrong."""
     body: list[Node] = [Hold((einsum.name,), "dram") for einsum in computed(checked)]
     for loop in loops:
-        placed = tuple(Placed(e.name, tuple(v for v in e.variables if v != variable)) for e in loop)
-        body.append(For(Overlap.FOR, (variable,), (On("u", (), placed),)))
+        placed = tuple(PlacedEinsum(e.name, tuple(v for v in e.variables if v != variable)) for e in loop)
+        body.append(For(Overlap.FOR, (variable,), (UnitBlock("u", (), placed),)))
     return Mapping("fused", (), checked.cascade.name, "all", None, (), None, tuple(body))
 
 

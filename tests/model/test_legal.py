@@ -22,7 +22,7 @@ from fusemax.cli import run
 from fusemax.ir.arch import Arch, Operation
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Apply, Name, Number
-from fusemax.ir.mapping import For, Length, Mapping, On, Overlap, Placed, Split
+from fusemax.ir.mapping import For, Length, Mapping, Overlap, PlacedEinsum, Split, UnitBlock
 from fusemax.model import Estimate
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.conftest import Golden
@@ -122,7 +122,13 @@ def refused(mapping: Mapping, **sizes: object) -> str:
 
 def test_an_axis_named_twice() -> None:
     """A mapping that no text can say: one axis with two variables."""
-    body = (For(Overlap.FOR, ("m1",), (On("array1d", (("lanes", "m0"), ("lanes", "n")), (Placed("Z", ("k",)),)),)),)
+    body = (
+        For(
+            Overlap.FOR,
+            ("m1",),
+            (UnitBlock("array1d", (("lanes", "m0"), ("lanes", "n")), (PlacedEinsum("Z", ("k",)),)),),
+        ),
+    )
     assert refused(replace(GEMM, body=body)) == "axis 'lanes' of 'array1d' is named twice\nhint: keep one"
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from fusemax import FusemaxError, check, load_arch, load_cascade, load_mapping, parse
-from fusemax.bind.bind import Bound, bind
+from fusemax.bind.bind import BoundMapping, bind
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
@@ -32,11 +32,11 @@ def small(name: str, lengths: int = 2, buffer: int | None = None) -> Arch:
     return replace(arch, units=units, memories=memories)
 
 
-def assert_equal(bound: Bound) -> Walked:
+def assert_equal(bound: BoundMapping) -> Walked:
     """Every count of the model is the walk's, and its energies follow from the walk."""
     walked = Walk(bound).walk()
-    fresh = replace(bound, mover=bound.mover.with_extents(bound.mover.extents))
-    movement = fresh.mover.movement()
+    fresh = replace(bound, nest=bound.nest.with_extents(bound.nest.extents))
+    movement = fresh.nest.movement()
     mine: Counter[Any] = Counter()
     for count in movement.counts:
         mine[count.memory, count.kind.value, count.tensor, count.einsum] += count.words
@@ -46,7 +46,7 @@ def assert_equal(bound: Bound) -> Walked:
         edges[crossing.placement, crossing.edge.value, crossing.tensor] += crossing.words
     assert nonzero(edges) == nonzero(walked.edges)
     for accounting in Accounting:
-        found = estimate(replace(bound, mover=bound.mover.with_extents(bound.mover.extents)), accounting)
+        found = estimate(replace(bound, nest=bound.nest.with_extents(bound.nest.extents)), accounting)
         assert float(found.energy_j) == pytest.approx(joules(bound, walked, accounting), rel=1e-12)
         for memory in bound.arch.memories:
             assert memory_words(found.counts, memory.name, True)[0] == pytest.approx(
@@ -61,13 +61,13 @@ def nonzero(counts: Counter[Any]) -> dict[Any, Any]:
     return {key: words for key, words in counts.items() if words}
 
 
-def reads(memory: str, kind: str, bound: Bound) -> bool:
+def reads(memory: str, kind: str, bound: BoundMapping) -> bool:
     """Whether words of a kind are read from a memory: a fill reads the memory behind, a drain the one in front."""
     outermost = memory == bound.arch.outermost.name
     return kind in ("read", "read back") or (kind == "fill" and outermost) or (kind == "drain" and not outermost)
 
 
-def joules(bound: Bound, walked: Walked, accounting: Accounting) -> float:
+def joules(bound: BoundMapping, walked: Walked, accounting: Accounting) -> float:
     """The energy of a walk: every access of a memory, every operation, and under `full` every register word and drain."""
     total = 0.0
     full = accounting is Accounting.FULL

@@ -202,7 +202,7 @@ def test_blocks_of_queries(width: int, length: int) -> None:
     mapping = load_mapping("fusemax-binding")
     shapes = {"B": 64, "H": 12, "E": width, "F": width, "M": length, "P": length}
     bound = bind(cascade_of("fusemax-binding"), load_arch(mapping.arch), mapping, shapes, {})
-    p1, p2 = (bound.mover.extents[part] for part in ("p1", "p2"))
+    p1, p2 = (bound.nest.extents[part] for part in ("p1", "p2"))
     room = (16 * 2**20 - 512 * 2 * width) // (512 * (2 * width + 2))
     fitting = max(d for d in range(1, length // 256 + 1) if length // 256 % d == 0 and d <= room)
     assert (p1, p2) == (fitting, length // 256 // fitting)
@@ -217,7 +217,7 @@ def test_blocks_of_odd_lengths(length: int, width: int, blocks: int) -> None:
     mapping = load_mapping("fusemax-binding")
     shapes = {"B": 1, "H": 1, "E": width, "F": width, "M": 256, "P": length}
     bound = bind(cascade_of("fusemax-binding"), load_arch(mapping.arch), mapping, shapes, {})
-    assert bound.mover.extents["p2"] == blocks
+    assert bound.nest.extents["p2"] == blocks
 
 
 @pytest.mark.parametrize(("name", "square_um"), [("fusemax-cloud", 1.3030e9), ("flat-cloud", 1.3918e9)])

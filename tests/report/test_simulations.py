@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fusemax import FusemaxError, check, load_arch, load_cascade, load_mapping
-from fusemax.bind.bind import Bound, bind
+from fusemax.bind.bind import BoundMapping, bind
 from fusemax.ir.arch import Arch
 from fusemax.report.simulations import SimulationReport, check_numbers, difference, write_trace
 from fusemax.sim import perfetto
@@ -27,14 +27,14 @@ WHERE = {"b": 2, "h": 3, "p2": 1, "m1": 5, "p1": 6}
 """The extents of the loops on an array of 4 x 4 elements."""
 
 
-def bound(name: str = "fusemax-binding", arch: Arch | None = None, **sizes: int) -> Bound:
+def bound(name: str = "fusemax-binding", arch: Arch | None = None, **sizes: int) -> BoundMapping:
     """A shipped mapping on a small machine."""
     mapping = load_mapping(name)
     checked = check(load_cascade(mapping.cascade))
     return bind(checked, arch or small(mapping.arch), mapping, {**SIZES, **sizes}, {})
 
 
-def written(made: Bound, path: Path, window: tuple[float, float] | None = None) -> dict[str, Any]:
+def written(made: BoundMapping, path: Path, window: tuple[float, float] | None = None) -> dict[str, Any]:
     """The Perfetto file of a mapping, read again."""
     write_trace(made, path, window)
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, load_cascade, load_mapping
-from fusemax.bind.bind import Bound, bind
+from fusemax.bind.bind import BoundMapping, bind
 from fusemax.ir.arch import Arch
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
@@ -39,7 +39,7 @@ parameters = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-def bound(name: str, arch: Arch, sizes: dict[str, int], chosen: dict[str, Any]) -> Bound:
+def bound(name: str, arch: Arch, sizes: dict[str, int], chosen: dict[str, Any]) -> BoundMapping:
     """A mapping on a machine; examples that do not fit are passed over."""
     mapping = load_mapping(name)
     values = {key: value for key, value in chosen.items() if value is not None} if name == "flat" else {}
@@ -51,7 +51,7 @@ def bound(name: str, arch: Arch, sizes: dict[str, int], chosen: dict[str, Any]) 
         raise
 
 
-def lower(made: Bound, trace: Trace) -> dict[str, float]:
+def lower(made: BoundMapping, trace: Trace) -> dict[str, float]:
     """Seconds that a run takes at least, by who needs them: each unit, and the channel for its bytes."""
     found = {unit.name: trace.server(unit.name).busy / made.arch.clock_hz for unit in made.arch.units}
     bandwidth = made.arch.outermost.bandwidth_bytes_s
@@ -59,7 +59,7 @@ def lower(made: Bound, trace: Trace) -> dict[str, float]:
     return {**found, made.arch.outermost.name: trace.dram_bytes / bandwidth}
 
 
-def costed(made: Bound) -> Estimate:
+def costed(made: BoundMapping) -> Estimate:
     """The cost model's counts."""
     return estimate(made, Accounting.FULL)
 
@@ -78,9 +78,9 @@ def test_work_is_conserved(name: str, machine: dict[str, Any], sizes: dict[str, 
     tasks = {series.name: series.tasks for series in trace.series}
     for placement, share in zip(made.plan.placements, cost.einsums, strict=True):
         assert tasks[placement.name] == len(places[placement.name])
-        used = {part for v in placement.einsum.variables for part in made.mover.splits.get(v, (v,))}
+        used = {part for v in placement.einsum.variables for part in made.nest.splits.get(v, (v,))}
         around = {loop.variable for loop in placement.loops}
-        assert tasks[placement.name] == prod(int(made.mover.extents[v]) for v in used & around)
+        assert tasks[placement.name] == prod(int(made.nest.extents[v]) for v in used & around)
         assert share.slot_cycles <= spent[placement.name] * (1 + CLOSE)
         assert (
             spent[placement.name] <= share.slot_cycles + share.edge_cycles + tasks[placement.name] * tick(made) + CLOSE
@@ -131,13 +131,13 @@ def test_a_run_takes_as_long_as_its_bounds(
     assert trace.makespan <= (sum(server.busy for server in trace.servers) + 2 * drains) * (1 + CLOSE)
 
 
-def tick(made: Bound) -> float:
+def tick(made: BoundMapping) -> float:
     """The cycles to whose multiples tasks are rounded up."""
     assert made.arch.outermost.bandwidth_bytes_s is not None
     return 1 / Clock.of(made.arch.clock_hz, made.arch.outermost.bandwidth_bytes_s).cycle
 
 
-def fall(before: Bound, first: Trace, after: Bound, second: Trace) -> None:
+def fall(before: BoundMapping, first: Trace, after: BoundMapping, second: Trace) -> None:
     """No bound is larger than before, but for the ticks to which tasks are rounded."""
     old, new = lower(before, first), lower(after, second)
     assert old.keys() == new.keys()

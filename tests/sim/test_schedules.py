@@ -202,7 +202,7 @@ def test_a_deadlock_behind_a_turn_names_the_circle() -> None:
     """A task that waits for one of a later stage: the circle goes through whoever has the turn."""
     mapping = load_mapping("fusemax-architecture")
     bound = bind(ATTENTION, small(), mapping, {"B": 1, "H": 1, "E": 2, "F": 2, "M": 8, "P": 8}, {})
-    machine = Program(bound, bound.mover.movement(), 0, True, None).build()
+    machine = Program(bound, bound.nest.movement(), 0, True, None).build()
     first, later = (next(s for s in machine.series if s.name == name) for name in ("BQK", "SLNV"))
     first.waits.append(Wait(later, lambda task: task, False, "never"))
     machine.start()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, load_cascade, load_mapping
-from fusemax.bind.bind import Bound, bind
+from fusemax.bind.bind import BoundMapping, bind
 from fusemax.sim.simulate import run, task_count
 from fusemax.sim.trace import Trace
 from tests.sim.machines import small
@@ -32,13 +32,13 @@ machines = st.builds(
 )  # fmt: skip
 
 
-def flat(arch: Any, sizes: dict[str, int], chosen: dict[str, Any]) -> Bound:
+def flat(arch: Any, sizes: dict[str, int], chosen: dict[str, Any]) -> BoundMapping:
     """A variant of FLAT's mapping on a machine."""
     mapping = load_mapping("flat")
     return bind(check(load_cascade(mapping.cascade)), arch, mapping, sizes, chosen)
 
 
-def both(bound: Bound, window: tuple[float, float]) -> Trace:
+def both(bound: BoundMapping, window: tuple[float, float]) -> Trace:
     """The trace with jumps, which is like the one of every task run."""
     jumped, unrolled = run(bound, window), run(bound, window, steady=False)
     assert unrolled.simulated == unrolled.tasks

@@ -10,22 +10,22 @@ import pytest
 from fusemax.errors import FusemaxError
 from fusemax.ir.expr import Apply, Name, Number
 from fusemax.ir.mapping import (
+    Block,
     Case,
     Choose,
     Fit,
     For,
-    Group,
     Hold,
     Length,
     Mapping,
-    On,
     Overlap,
     Parameter,
     Part,
-    Placed,
+    PlacedEinsum,
     Quantity,
     Split,
     Uncounted,
+    UnitBlock,
 )
 from fusemax.syntax.mapping.parser import load_mapping, parse_mapping
 from fusemax.syntax.mapping.table import parse_table
@@ -146,34 +146,34 @@ BINDING_IR = Mapping(
                             Overlap.FOR,
                             ("p1",),
                             (
-                                On(
+                                UnitBlock(
                                     "array2d",
                                     TILE,
                                     (
-                                        Placed("BQK", ("e",)),
-                                        Placed("LM"),
-                                        Placed("SLN"),
-                                        Placed("SLD"),
-                                        Placed("SLNV", ("f",)),
+                                        PlacedEinsum("BQK", ("e",)),
+                                        PlacedEinsum("LM"),
+                                        PlacedEinsum("SLN"),
+                                        PlacedEinsum("SLD"),
+                                        PlacedEinsum("SLNV", ("f",)),
                                     ),
                                 ),
-                                On(
+                                UnitBlock(
                                     "array1d",
                                     LANES,
                                     (
-                                        Placed("RM"),
-                                        Placed("PRM"),
-                                        Placed("SPD"),
-                                        Placed("RD"),
-                                        Placed("SPNV", ("f",)),
-                                        Placed("RNV", ("f",)),
+                                        PlacedEinsum("RM"),
+                                        PlacedEinsum("PRM"),
+                                        PlacedEinsum("SPD"),
+                                        PlacedEinsum("RD"),
+                                        PlacedEinsum("SPNV", ("f",)),
+                                        PlacedEinsum("RNV", ("f",)),
                                     ),
                                 ),
                             ),
                         ),
                     ),
                 ),
-                For(Overlap.FOR, ("p1",), (On("array1d", LANES, (Placed("AV", ("f",)),)),)),
+                For(Overlap.FOR, ("p1",), (UnitBlock("array1d", LANES, (PlacedEinsum("AV", ("f",)),)),)),
             ),
         ),
     ),
@@ -235,7 +235,7 @@ def test_a_family_of_mappings() -> None:
 def test_unfused_has_three_phases() -> None:
     """Unfused attention is three phases, one after another."""
     body = load_mapping("unfused").body
-    assert [type(node) for node in body] == [Group, Group, Group]
+    assert [type(node) for node in body] == [Block, Block, Block]
 
 
 @pytest.mark.parametrize("row", load_mapping("flat").table, ids=lambda row: "-".join(value for _, value in row[:2]))
@@ -292,7 +292,12 @@ def test_einsums_are_separated_by_semicolons_and_lines() -> None:
 def test_einsums_may_alternate() -> None:
     """Einsums between bars take turns; the groups are given by position."""
     assert body_of("on u: A; B over e, f chained | C; D | E") == (
-        On("u", (), (Placed("A"), Placed("B", ("e", "f"), True), *map(Placed, "CDE")), ((1, 2), (3, 4))),
+        UnitBlock(
+            "u",
+            (),
+            (PlacedEinsum("A"), PlacedEinsum("B", ("e", "f"), True), *map(PlacedEinsum, "CDE")),
+            ((1, 2), (3, 4)),
+        ),
     )
 
 
@@ -323,7 +328,7 @@ def test_keywords_may_be_names() -> None:
     assert body_of("for for, in: on on (on: over): over over over, chained chained; hold")[0] == For(
         Overlap.FOR,
         ("for", "in"),
-        (On("on", (("on", "over"),), (Placed("over", ("over", "chained"), True), Placed("hold"))),),
+        (UnitBlock("on", (("on", "over"),), (PlacedEinsum("over", ("over", "chained"), True), PlacedEinsum("hold"))),),
     )
     assert body_of("hold in, hold in in unless unless spill spill") == (
         Hold(("in", "hold"), "in", "unless", Name("spill")),
@@ -351,7 +356,7 @@ def test_nodes_know_where_they_are() -> None:
     (loop,) = mapping.body
     assert isinstance(loop, For)
     (on,) = loop.body
-    assert isinstance(on, On)
+    assert isinstance(on, UnitBlock)
     nodes = (mapping.splits[0], mapping.splits[0].parts[1], loop, on, on.einsums[1])
     assert [(str(node.span), node.span and node.span.text) for node in nodes] == [
         ("m.mapping:4:1", "split p: p1, p0 = rows / 2"),

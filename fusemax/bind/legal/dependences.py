@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fusemax.bind.plan import LoopRef, Placement, Plan, Step, Waiting, parts_of
+from fusemax.bind.plan import Composition, LoopRef, Placement, Plan, WaitFor, parts_of
 from fusemax.errors import Problem, did_you_mean, listed
 from fusemax.ir.checked import Checked, Use, When
 from fusemax.ir.expr import variable_of
-from fusemax.ir.mapping import Block, Overlap
+from fusemax.ir.mapping import BlockKind, Overlap
 
 Splits = Mapping[str, tuple[str, ...]]
-Path = tuple[tuple[Step, int], ...]
+Path = tuple[tuple[Composition, int], ...]
 """From the root to a leaf: each step and which of its children is next."""
 
 
@@ -25,14 +25,14 @@ class _Meeting:
     """Where the paths of two leaves part: the steps down to there, whether the first leaf is in the child before, and
     whether both are children of the last step themselves."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Composition, ...]
     in_order: bool
     siblings: bool
 
     @property
     def overlaps(self) -> bool:
         """Whether units overlap there."""
-        return any(step.kind in (Overlap.PIPELINE, Block.STAGE) for step in self.steps)
+        return any(step.kind in (Overlap.PIPELINE, BlockKind.STAGE) for step in self.steps)
 
 
 def order_problems(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
@@ -60,11 +60,11 @@ def shared(a: Placement, b: Placement) -> tuple[LoopRef, ...]:
     return tuple(found)
 
 
-def _paths(step: Step, above: Path) -> Iterator[tuple[int | Waiting, Path]]:
+def _paths(step: Composition, above: Path) -> Iterator[tuple[int | WaitFor, Path]]:
     """The leaves below a step, with their paths."""
     for i, child in enumerate(step.children):
         path = (*above, (step, i))
-        if isinstance(child, Step):
+        if isinstance(child, Composition):
             yield from _paths(child, path)
         else:
             yield child, path
@@ -76,9 +76,9 @@ def _meeting(a: Path, b: Path) -> _Meeting:
     return _Meeting(steps, a[depth][1] < b[depth][1], len(a) == len(b) == depth + 1)
 
 
-def _late(path: Path) -> Step | None:
+def _late(path: Path) -> Composition | None:
     """The `stages` for whose tile before a leaf runs; None if it runs for the present one."""
-    if not any(step.kind is Block.PREVIOUS for step, _ in path):
+    if not any(step.kind is BlockKind.PREVIOUS for step, _ in path):
         return None
     return [step for step, _ in path if step.kind is Overlap.STAGES][-1]
 
@@ -110,7 +110,7 @@ class _Order:
             if spread in parts:
                 message = f"'{placement.name}' is computed step by step along '{variable}', but spread over {axis}"
                 yield Problem(message, placement.span, f"put a `for {spread}` around it")
-        run = [*(loop.variable for loop in placement.loops), *placement.over]
+        run = [*(loop.variable for loop in placement.loops), *placement.inner_loops]
         mine = [v for v in run if v in parts]
         if mine != [part for part in parts if part in mine]:
             message = f"'{placement.name}' is computed step by step along '{variable}', but {listed(mine)} do not run in order"
@@ -190,7 +190,7 @@ def _waits(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
 
 
 def _waiting(
-    wait: Waiting, waited: str, stage: Sequence[str], placed: Mapping[str, Placement], splits: Splits
+    wait: WaitFor, waited: str, stage: Sequence[str], placed: Mapping[str, Placement], splits: Splits
 ) -> Problem | None:
     """What is wrong with one `wait`; `stage` is what stands above it."""
     name = wait.tensor

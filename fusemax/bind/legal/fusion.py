@@ -15,7 +15,7 @@ from fusemax.analysis.rank_groups import rank_groups, views
 from fusemax.bind.legal.dependences import order_problems
 from fusemax.bind.legal.storage import storage_problems
 from fusemax.bind.legal.structure import holds_of, structure_problems
-from fusemax.bind.plan import HoldRef, LoopRef, Placement, Plan, parts_of, views_of, with_places
+from fusemax.bind.plan import LoopRef, Placement, Plan, Storage, parts_of, views_of, with_places
 from fusemax.errors import Problem, did_you_mean, in_order, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, Use, When
@@ -67,7 +67,7 @@ def _covered(placement: Placement, splits: Splits) -> Iterator[Problem]:
     axes = [variable for _, variable in placement.axes]
     around = [loop.variable for loop in placement.loops]
     for variable in mine:
-        times = around.count(variable) + axes.count(variable) + placement.over.count(variable)
+        times = around.count(variable) + axes.count(variable) + placement.inner_loops.count(variable)
         if times == 0:
             hint = (
                 f"put a `for {variable}` around it, spread it over an axis, or write `{placement.name} over {variable}`"
@@ -75,7 +75,7 @@ def _covered(placement: Placement, splits: Splits) -> Iterator[Problem]:
             yield Problem(f"nothing runs '{placement.name}' over '{variable}'", placement.span, hint)
         elif times > 1:
             yield Problem(f"'{placement.name}' runs over '{variable}' {times} times", placement.span, "keep one")
-    for variable in placement.over:
+    for variable in placement.inner_loops:
         if variable not in mine:
             hint = f"it has {listed(mine)}" if mine else "it has none"
             yield Problem(f"'{placement.name}' has no variable '{variable}'", placement.span, hint)
@@ -116,13 +116,13 @@ def _holds(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan) -> It
                 yield from _nested(outer, hold, names)
 
 
-def _used(plan: Plan, hold: HoldRef) -> set[str]:
+def _used(plan: Plan, hold: Storage) -> set[str]:
     """What the Einsums in the body of a hold read and write."""
     inside = (p for p in plan.placements if any(other.order == hold.order for other in p.holds))
     return {name for p in inside for name in (p.name, *(use.tensor for use in p.einsum.reads))}
 
 
-def _instead(checked: Checked, hold: HoldRef, used: set[str]) -> str:
+def _instead(checked: Checked, hold: Storage, used: set[str]) -> str:
     """What could be held: a part of the tensor under another name, or anything that is used."""
     views = [e for e in checked.einsums if e.name in views_of(checked)]
     parts = [e.name for e in views if e.reads[0].tensor == hold.tensor and e.name in used]
@@ -131,7 +131,7 @@ def _instead(checked: Checked, hold: HoldRef, used: set[str]) -> str:
     return f"used here are {listed(sorted(used), 20)}" if used else "place an Einsum in this body"
 
 
-def _nested(outer: HoldRef, inner: HoldRef, names: Sequence[str]) -> Iterator[Problem]:
+def _nested(outer: Storage, inner: Storage, names: Sequence[str]) -> Iterator[Problem]:
     """A hold inside of another of the same tensor is in a memory further in."""
     if outer.level == inner.level:
         yield Problem(f"'{inner.tensor}' is held in '{inner.level}' twice", inner.span, "keep one")

@@ -47,7 +47,7 @@ def _taken_up_again(checked: Checked, plan: Plan, placement: Placement, splits: 
     along = [variable_of(tensor.iterative_rank)] if tensor.iterative_rank is not None else []
     again = parts_of([*placement.einsum.reduced, *along], splits)
     for i, loop in enumerate(placement.loops):
-        inside = [*(inner.variable for inner in placement.loops[i + 1 :]), *placement.over]
+        inside = [*(inner.variable for inner in placement.loops[i + 1 :]), *placement.inner_loops]
         many = next((variable for variable in inside if variable in depends), None)
         held = any(hold.tensor == placement.name and loop not in hold.loops for hold in placement.holds)
         if loop.variable in again and many is not None and not held:

@@ -8,7 +8,7 @@ from fusemax.bind.plan import parts_of
 from fusemax.errors import Problem, did_you_mean, listed
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import rank_of
-from fusemax.ir.mapping import Block, Case, Fit, For, Group, Hold, Node, On, Overlap, Split, Wait
+from fusemax.ir.mapping import Block, BlockKind, Case, Fit, For, Hold, Node, Overlap, Split, UnitBlock, Wait
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.syntax.yaml.arch import KINDS
 
@@ -43,7 +43,7 @@ def holds_of(nodes: Iterable[Node]) -> Iterator[Hold]:
     for node in unfolded(nodes):
         if isinstance(node, Hold):
             yield node
-        elif isinstance(node, For | Group):
+        elif isinstance(node, For | Block):
             yield from holds_of(node.body)
 
 
@@ -94,7 +94,7 @@ def _parts(checked: Checked, mapping: MappingFile, split: Split) -> Iterator[Pro
 def _phases(body: Sequence[Node]) -> Iterator[Problem]:
     """Beside a phase stand phases only."""
     nodes = list(unfolded(body))
-    phased = [node for node in nodes if isinstance(node, Group) and node.block is Block.PHASE]
+    phased = [node for node in nodes if isinstance(node, Block) and node.kind is BlockKind.PHASE]
     for node in nodes if phased else ():
         if isinstance(node, Hold):
             message = "a `hold` beside phases: what passes between them goes through the outermost memory"
@@ -106,22 +106,22 @@ def _phases(body: Sequence[Node]) -> Iterator[Problem]:
 def _blocks(node: Node, around: Node | None) -> Iterator[Problem]:
     """Every block in a body of its kind."""
     staged = isinstance(around, For) and around.overlap is Overlap.STAGES
-    in_stage = isinstance(around, Group) and around.block is Block.STAGE
+    in_stage = isinstance(around, Block) and around.kind is BlockKind.STAGE
     match node:
-        case Group(Block.STAGE) if not staged:
+        case Block(BlockKind.STAGE) if not staged:
             yield Problem("`stage` outside of `stages`", node.span, "put it right below `stages p1:`")
-        case Group(Block.PREVIOUS) if not in_stage:
+        case Block(BlockKind.PREVIOUS) if not in_stage:
             yield Problem("`previous` outside of a `stage`", node.span, "put it right below `stage:`")
-        case Group(Block.PHASE) if around is not None:
+        case Block(BlockKind.PHASE) if around is not None:
             hint = "phases stand at the outermost level, each with loops of its own"
             yield Problem("`phase` inside of a body", node.span, hint)
         case Wait() if not in_stage:
             yield Problem("`wait` outside of a `stage`", node.span, "put it below the Einsum in its `stage`")
-        case Group(Block.STAGE) | Hold():
+        case Block(BlockKind.STAGE) | Hold():
             pass
         case _ if staged:
             yield Problem(f"`{_word(node)}` between stages", node.span, "put it into a `stage:`")
-    if isinstance(node, For | Group):
+    if isinstance(node, For | Block):
         for inner in unfolded(node.body):
             yield from _blocks(inner, node)
 
@@ -131,9 +131,16 @@ def _word(node: Node) -> str:
     match node:
         case For(overlap):
             return overlap.value
-        case Group(block):
-            return block.value
-    return type(node).__name__.lower()
+        case Block(kind):
+            return kind.value
+        case Case():
+            return "case"
+        case Hold():
+            return "hold"
+        case Wait():
+            return "wait"
+        case UnitBlock():
+            return "on"
 
 
 def _names(checked: Checked, mapping: MappingFile) -> Iterator[Problem]:
@@ -175,9 +182,9 @@ class _Variables:
             match node:
                 case For():
                     yield from self.loop(node, around)
-                case Group():
+                case Block():
                     yield from self.problems(node.body, around)
-                case On():
+                case UnitBlock():
                     yield from self.on(node, around)
                 case Hold() | Wait() | Case():
                     pass
@@ -191,7 +198,7 @@ class _Variables:
                 yield Problem(message, node.span, "keep one, or split the variable")
         yield from self.problems(node.body, (*around, *node.variables))
 
-    def on(self, node: On, around: tuple[str, ...]) -> Iterator[Problem]:
+    def on(self, node: UnitBlock, around: tuple[str, ...]) -> Iterator[Problem]:
         """The axes of a unit, and what runs inside of it."""
         seen: dict[str, str] = {}
         for axis, variable in node.axes:
@@ -208,7 +215,7 @@ class _Variables:
             for variable in einsum.over:
                 yield from (Problem(p.message, einsum.span, p.hint) for p in self.unknown(variable, node))
 
-    def unknown(self, variable: str, node: For | On) -> Iterator[Problem]:
+    def unknown(self, variable: str, node: For | UnitBlock) -> Iterator[Problem]:
         """A variable that nobody has, or that is there in parts only."""
         if variable in self.splits:
             hint = f"its parts are {listed(self.splits[variable])}"

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.bind.bind import Bound, bind_roomy, fits
+from fusemax.bind.bind import BoundMapping, bind_unchecked, fits
 from fusemax.bind.capacity import held_together, tiles
-from fusemax.bind.loop_nest import Mover
+from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Plan
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
@@ -80,9 +80,9 @@ def cost(checked: Checked, arch: Arch, family: Family, shapes: Mapping[str, int]
     share = None
     if family.share is not None:
         parameters[family.share] = 0
-        share = least_share(bind_roomy(checked, arch, family.mapping, shapes, parameters))
+        share = least_share(bind_unchecked(checked, arch, family.mapping, shapes, parameters))
         parameters[family.share] = np.minimum(share, 1.0)
-    bound = bind_roomy(checked, arch, family.mapping, shapes, parameters)
+    bound = bind_unchecked(checked, arch, family.mapping, shapes, parameters)
     found = estimate(bound, accounting)
     fit = np.asarray(fits(bound)) & (True if share is None else share <= 1)
     return Costs(
@@ -126,11 +126,11 @@ def _figures(found: Estimate) -> tuple[float, float, float]:
     return latency, energy, moved
 
 
-def has_short_tiles(bound: Bound) -> Any:
+def has_short_tiles(bound: BoundMapping) -> Any:
     """Whether any last tile is shorter than the others: a truth value, or one for each point of a grid."""
     found: Any = False
-    for part, length in bound.mover.longest.items():
-        found = found | (np.asarray(bound.mover.extents[part]) != np.asarray(length))
+    for part, length in bound.nest.longest.items():
+        found = found | (np.asarray(bound.nest.extents[part]) != np.asarray(length))
     return found
 
 
@@ -143,14 +143,14 @@ def _where(condition: Any, values: Any, size: int) -> Any:
     return np.broadcast_to(np.where(condition, np.asarray(values, np.float64), np.inf), (size,))
 
 
-def used(bound: Bound) -> Any:
+def used(bound: BoundMapping) -> Any:
     """The bytes of the innermost memory that are used."""
     from fusemax.bind.capacity import used_bytes
 
-    return used_bytes(bound.checked, bound.plan, bound.mover, bound.arch.memories[-1].name, bound.arch.word_bits)
+    return used_bytes(bound.checked, bound.plan, bound.nest, bound.arch.memories[-1].name, bound.arch.word_bits)
 
 
-def least_share(bound: Bound) -> Any:
+def least_share(bound: BoundMapping) -> Any:
     """The smallest share to spill with which all that is held fits; more than one if nothing helps.
 
     The plan has its shares at zero: what stands in lines that spill must leave what the others do not need.
@@ -161,14 +161,14 @@ def least_share(bound: Bound) -> Any:
             continue
         words = memory.size_bytes * 8 / bound.arch.word_bits
         for holds in held_together(bound.plan, memory.name):
-            share = np.maximum(share, _share_of(bound.plan, bound.mover, bound.checked, holds, words))
+            share = np.maximum(share, _share_of(bound.plan, bound.nest, bound.checked, holds, words))
     return np.where(share > 0, np.ceil(share / SHARE_STEP) * SHARE_STEP, 0.0)
 
 
-def _share_of(plan: Plan, mover: Mover, checked: Checked, holds: Any, words: float) -> Any:
+def _share_of(plan: Plan, nest: LoopNest, checked: Checked, holds: Any, words: float) -> Any:
     fixed: Any = 0.0
     spilled: Any = 0.0
-    for hold, elements in tiles(checked, mover, holds):
+    for hold, elements in tiles(checked, nest, holds):
         if hold.spills:
             spilled = spilled + np.asarray(elements, np.float64)
         else:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.expr import Name, Number, rank_of
-from fusemax.ir.mapping import For, Hold, Length, Node, On, Overlap, Parameter, Part, Placed, Split
+from fusemax.ir.mapping import For, Hold, Length, Node, Overlap, Parameter, Part, PlacedEinsum, Split, UnitBlock
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.space.bounds import crossings, entering_cycles
 from fusemax.mapper.space.layouts import Layout, even_variables, fitted
@@ -261,13 +261,13 @@ class Builder:
         inner = self.within(choice, body, stop, chain, False)
         return (*_held(holds), For(overlap, tuple(part for part, _ in chain[depth:stop]), inner))
 
-    def one_by_one(self, body: int) -> Iterator[On]:
+    def one_by_one(self, body: int) -> Iterator[UnitBlock]:
         """The Einsums of a body without any loop, where nothing overlaps: in their order, each unit as often as it takes."""
         members = list(zip(self.nest.bodies[body].einsums, self.layouts[body].units, strict=True))
         for unit, mine in groupby(members, key=lambda member: member[1]):
             yield self.block(body, unit, [einsum for einsum, _ in mine])
 
-    def blocks(self, body: int) -> Iterator[On]:
+    def blocks(self, body: int) -> Iterator[UnitBlock]:
         """The Einsums of a body, unit by unit."""
         layout = self.layouts[body]
         members = list(zip(self.nest.bodies[body].einsums, layout.units, strict=True))
@@ -276,12 +276,14 @@ class Builder:
             if mine:
                 yield self.block(body, unit.name, mine)
 
-    def block(self, body: int, unit: str, einsums: Sequence[CheckedEinsum]) -> On:
+    def block(self, body: int, unit: str, einsums: Sequence[CheckedEinsum]) -> UnitBlock:
         """Einsums on a unit."""
         axes = dict(self.layouts[body].spread(unit))
         known = next(u.axes for u in self.arch.units if u.name == unit)
         spread = tuple((axis, self.low(axes[axis])) for axis, _ in known if axis in axes)
-        return On(unit, spread, tuple(Placed(einsum.name, self.over(einsum, body, unit)) for einsum in einsums))
+        return UnitBlock(
+            unit, spread, tuple(PlacedEinsum(einsum.name, self.over(einsum, body, unit)) for einsum in einsums)
+        )
 
     def low(self, variable: str) -> str:
         """The part of a variable that is spread over an axis."""

@@ -21,7 +21,7 @@ from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Expr, Name, Number, names, rank_of
-from fusemax.ir.mapping import Case, For, Group, Hold, Length, Node, On, Open, Parameter, Part, Split
+from fusemax.ir.mapping import Block, Case, For, Hold, Length, Node, Open, Parameter, Part, Split, UnitBlock
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.constraints import Fixed
 from fusemax.mapper.cost.candidates import Family, divisors
@@ -326,17 +326,17 @@ def _branches(nodes: Iterable[Node]) -> Iterator[tuple[str, tuple[str, ...]]]:
                 yield parameter, tuple(name for name, _ in branches)
                 for _, body in branches:
                     yield from _branches(body)
-            case For() | Group():
+            case For() | Block():
                 yield from _branches(node.body)
 
 
-def _blocks(nodes: Iterable[Node]) -> Iterator[On]:
+def _blocks(nodes: Iterable[Node]) -> Iterator[UnitBlock]:
     """Every block of Einsums on a unit, of a tree without cases."""
     for node in nodes:
         match node:
-            case On():
+            case UnitBlock():
                 yield node
-            case For() | Group():
+            case For() | Block():
                 yield from _blocks(node.body)
 
 
@@ -346,7 +346,7 @@ def _holds(nodes: Iterable[Node]) -> Iterator[Hold]:
         match node:
             case Hold():
                 yield node
-            case For() | Group():
+            case For() | Block():
                 yield from _holds(node.body)
             case Case(_, branches):
                 for _, body in branches:

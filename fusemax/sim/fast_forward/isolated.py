@@ -10,7 +10,7 @@ from typing import Any
 from fusemax.bind.plan import LoopRef
 from fusemax.sim.fast_forward.lookahead import is_done, next_wanted, rising
 from fusemax.sim.machine import Machine, Server
-from fusemax.sim.stream import Kind, Series, Wait
+from fusemax.sim.stream import Series, TaskKind, Wait
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +101,7 @@ def alone(machine: Machine, loops: Sequence[LoopRef], extent: int, members: Sequ
     """Loops that are as good as one as what may be run at once, if they can ever be."""
     server = members[0].server
     if machine.sequencer.segments or server is None or any(
-        s.server is not server or s.strides[loops[-1]] != 1 or s.kind is not Kind.EINSUM or s.latency or s.watched
+        s.server is not server or s.strides[loops[-1]] != 1 or s.kind is not TaskKind.EINSUM or s.latency or s.watched
         or s.turns for s in members
     ):  # fmt: skip
         return None

@@ -13,7 +13,7 @@ from fusemax.sim.fast_forward.isolated import Alone, alone
 from fusemax.sim.fast_forward.lookahead import is_done, rising
 from fusemax.sim.kernel import Kernel
 from fusemax.sim.machine import LOOK, Machine, Sequencer, Server
-from fusemax.sim.stream import Kind, Series, Wait
+from fusemax.sim.stream import Series, TaskKind, Wait
 
 FEWEST = 6
 """A loop of fewer iterations is not worth looking at."""
@@ -96,7 +96,7 @@ class Steady:
         self.jumped = 0
         for loops in _runs(machine.series):
             members = [series for series in machine.series if loops[-1] in series.strides]
-            first = next((series for series in members if series.kind is Kind.EINSUM), None)
+            first = next((series for series in members if series.kind is TaskKind.EINSUM), None)
             if first is None or not all(series.periodic for series in members):
                 continue
             extent = prod(first.nest.extents[first.nest.loops.index(loop)] for loop in loops)

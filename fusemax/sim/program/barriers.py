@@ -23,7 +23,7 @@ def take_turns(program: Program) -> None:
 
 def _segment(program: Program, part: Part) -> None:
     """One segment: its gate counts its turns, one more than there are tiles if something runs for the tile before."""
-    extents = tuple(int(program.mover.extents[loop.variable]) for loop in part.loops)
+    extents = tuple(int(program.loop_nest.extents[loop.variable]) for loop in part.loops)
     nest = Nest(part.loops, extents)
     turns = nest.count + bool(part.late)
     inner = IndexMap(terms_of(nest, part.weights), part.start).compiled(nest.count)
@@ -32,7 +32,7 @@ def _segment(program: Program, part: Part) -> None:
     def position(turn: int) -> int:
         return inner(turn) if turn < nest.count else end
 
-    gate = Series("turn", sim.Kind.GATE, "", nest, turns, 0, position, strides(nest))
+    gate = Series("turn", sim.TaskKind.GATE, "", nest, turns, 0, position, strides(nest))
     segment = Segment(gate, sequencer=program.machine.sequencer)
     program.machine.sequencer.segments.append(segment)
     program.machine.series.append(gate)
@@ -57,6 +57,6 @@ def _member(program: Program, number: int, segment: Segment, part: Part, nest: N
     series.instance = IndexMap(tuple(terms), constant).compiled(series.count)
     if placement.name in part.drains:
         unit = next(unit for unit in program.arch.units if unit.name == placement.unit)
-        series.drain = program.clock.cycle * drain_of(placement, program.mover, dict(unit.axes))
+        series.drain = program.clock.cycle * drain_of(placement, program.loop_nest, dict(unit.axes))
     series.waits.append(Wait(segment.gate, series.instance, False, ""))
     segment.members.append(series)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, gcd, lcm, prod
 
-from fusemax.bind.bind import Bound
-from fusemax.bind.loop_nest import Crossing, Movement
-from fusemax.bind.plan import LoopRef, Placement, Step, parts_of
+from fusemax.bind.bind import BoundMapping
+from fusemax.bind.loop_nest import EdgeTraffic, Traffic
+from fusemax.bind.plan import Composition, LoopRef, Placement, parts_of
 from fusemax.bind.registers import iterative_variables, room, waiting
 from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Use, When
 from fusemax.ir.expr import variable_of
-from fusemax.ir.mapping import Block
+from fusemax.ir.mapping import BlockKind
 from fusemax.model.cycles import edge_cycles, edge_rates, times
 from fusemax.model.filters import steps
 from fusemax.sim import stream as sim
@@ -51,9 +51,11 @@ class Clock:
 class Program:
     """Builds the machine of one phase."""
 
-    def __init__(self, bound: Bound, movement: Movement, phase: int, latencies: bool, record: Record | None) -> None:
+    def __init__(
+        self, bound: BoundMapping, movement: Traffic, phase: int, latencies: bool, record: Record | None
+    ) -> None:
         self.bound, self.movement, self.phase, self.latencies, self.record = bound, movement, phase, latencies, record
-        self.mover, self.arch, self.plan = bound.mover, bound.arch, bound.plan
+        self.loop_nest, self.arch, self.plan = bound.nest, bound.arch, bound.plan
         self.numbers = [n for n, p in enumerate(self.plan.placements) if p.phase == phase]
         bandwidth = self.arch.outermost.bandwidth_bytes_s
         assert bandwidth is not None, "the reader of architectures asks for it"
@@ -62,7 +64,7 @@ class Program:
         self.machine = Machine(self.kernel)
         self.order = self._order()
         self.used = {
-            n: set(parts_of(self.plan.placements[n].einsum.variables, self.mover.splits)) for n in self.numbers
+            n: set(parts_of(self.plan.placements[n].einsum.variables, self.loop_nest.splits)) for n in self.numbers
         }
         self.einsums: dict[int, Series] = {}
         self.makers: dict[str, int] = {self.plan.placements[n].name: n for n in self.numbers}
@@ -98,15 +100,15 @@ class Program:
                 wait.series.latency = wait.early = 0
 
     def _order(self) -> Order:
-        phases = [c for c in self.plan.root.children if isinstance(c, Step) and c.kind is Block.PHASE]
-        return order_of(self.plan, phases[self.phase] if phases else None, self.mover.extents)
+        phases = [c for c in self.plan.root.children if isinstance(c, Composition) and c.kind is BlockKind.PHASE]
+        return order_of(self.plan, phases[self.phase] if phases else None, self.loop_nest.extents)
 
     # ---------------------------------------------------------------------------------------------------------- Einsums
 
     def einsum(self, number: int) -> Series:
         """The tasks of a placement."""
         placement = self.plan.placements[number]
-        nest = sequence(placement, self.used[number], self.mover.extents)
+        nest = sequence(placement, self.used[number], self.loop_nest.extents)
         weights, constant = self.order.weights[number], self.order.offsets[number]
         for loop in placement.loops:
             if loop not in nest.loops:
@@ -115,7 +117,7 @@ class Program:
             constant += next(part.step for part in self.order.parts if number in part.late)
         cost, periodic = self.cost(number, nest)
         series = Series(
-            placement.name, sim.Kind.EINSUM, placement.name, nest, nest.count, cost,
+            placement.name, sim.TaskKind.EINSUM, placement.name, nest, nest.count, cost,
             IndexMap(terms_of(nest, weights), constant).compiled(nest.count), strides(nest),
             latency=self.latency(placement), placement=number, strict=number in self.order.strict, periodic=periodic,
             special=self.special(placement, nest),
@@ -146,12 +148,12 @@ class Program:
             if loop in (p := self.plan.placements[n]).loops and loop.variable in self.used[n]
         }
         last = any(use.tensor in inside for use in placement.einsum.reads)
-        return int(self.mover.extents[loop.variable]) - 1 if last else 0
+        return int(self.loop_nest.extents[loop.variable]) - 1 if last else 0
 
     def latency(self, placement: Placement) -> int:
         """Ticks by which a reduction over an axis arrives later outside of its array: one cycle an element."""
         unit = next(unit for unit in self.arch.units if unit.name == placement.unit)
-        return self.clock.cycle * drain_of(placement, self.mover, dict(unit.axes)) if self.latencies else 0
+        return self.clock.cycle * drain_of(placement, self.loop_nest, dict(unit.axes)) if self.latencies else 0
 
     def cost(self, number: int, nest: Nest) -> tuple[Callable[[int], int] | int, bool]:
         """Ticks of a task: its slots, or its words over the edges; and whether they are the same in all iterations."""
@@ -161,7 +163,7 @@ class Program:
         slots = self.slots(number, nest)
         per_task = [self.per_task(placement, nest, c) for c in crossings]
 
-        def ticks(active: Iterable[Crossing]) -> int:
+        def ticks(active: Iterable[EdgeTraffic]) -> int:
             edges = edge_cycles(unit, placement, list(active), [])
             return ceil(Fraction(edges) * self.clock.cycle)
 
@@ -184,8 +186,8 @@ class Program:
     def slots(self, number: int, nest: Nest) -> Callable[[int], int] | int:
         """Operation slots of a task; a filter leaves out time steps in which nothing is to do."""
         placement = self.plan.placements[number]
-        time = times(self.bound.checked, self.arch, self.plan, self.mover, (), self.bound.sizes)[number]
-        total = steps(self.mover, placement, self.bound.sizes)
+        time = times(self.bound.checked, self.arch, self.plan, self.loop_nest, (), self.bound.sizes)[number]
+        total = steps(self.loop_nest, placement, self.bound.sizes)
         each = int(time.slots) // int(total) if total else 0
         if not placement.einsum.constraints:
             return int(time.slots) // nest.count
@@ -193,11 +195,13 @@ class Program:
 
         def slots(task: int) -> int:
             at = {variable: digit.of(task) for variable, digit in digits}
-            return each * int(steps(self.mover, placement, self.bound.sizes, at))
+            return each * int(steps(self.loop_nest, placement, self.bound.sizes, at))
 
         return slots
 
-    def per_task(self, placement: Placement, nest: Nest, crossing: Crossing) -> tuple[Crossing, tuple[Digit, ...]]:
+    def per_task(
+        self, placement: Placement, nest: Nest, crossing: EdgeTraffic
+    ) -> tuple[EdgeTraffic, tuple[Digit, ...]]:
         """What crosses an edge at once, and the digits that are 0 when it does: those of the innermost loops around the
         array that the tensor does not depend on."""
         dropped = self.dropped(placement, nest, self.depends(placement, crossing.tensor))
@@ -210,17 +214,17 @@ class Program:
         tensors = {use.tensor for use in (*placement.einsum.reads, placement.einsum.target)}
         dropped = {loop for t in tensors for loop in self.dropped(placement, nest, self.depends(placement, t))}
         ranks = {self.bound.checked.tensors[t].iterative_rank for t in tensors} - {None}
-        steps_ = {v for rank in ranks if rank for v in parts_of((variable_of(rank),), self.mover.splits)}
+        steps_ = {v for rank in ranks if rank for v in parts_of((variable_of(rank),), self.loop_nest.splits)}
         return tuple(loop for loop in nest.loops if loop in dropped or loop.variable in steps_)
 
     def depends(self, placement: Placement, tensor: str) -> set[str]:
         """The variables, split, that the accesses of a placement to a tensor name."""
         uses = [u for u in (*placement.einsum.reads, placement.einsum.target) if u.tensor == tensor]
-        return {v for use in uses for v in parts_of(use.variables, self.mover.splits)}
+        return {v for use in uses for v in parts_of(use.variables, self.loop_nest.splits)}
 
     def dropped(self, placement: Placement, nest: Nest, depends: set[str]) -> tuple[LoopRef, ...]:
         """The innermost loops of a nest that a tensor does not depend on; none if it depends on one inside the array."""
-        if any(variable in depends for variable in placement.over):
+        if any(variable in depends for variable in placement.inner_loops):
             return ()
         kept = len(nest.loops)
         while kept and (nest.loops[kept - 1].variable not in depends or nest.extents[kept - 1] == 1):
@@ -237,7 +241,11 @@ class Program:
         makers = {p.name: p for p in self.plan.placements if (p.unit, p.body) == (placement.unit, placement.body)}
         return max(
             (
-                prod(int(self.mover.extents[v]) for v in makers[maker].over if v in parts_of(kept, self.mover.splits))
+                prod(
+                    int(self.loop_nest.extents[v])
+                    for v in makers[maker].inner_loops
+                    if v in parts_of(kept, self.loop_nest.splits)
+                )
                 for (maker, reader), kept in self.kept.items()
                 if maker in makers and reader in makers
             ),
@@ -262,7 +270,7 @@ class Program:
     def wait_for_operand(self, number: int, use: Use) -> None:
         """An Einsum waits for those who make what it reads, for the tile that a memory holds, or for the transfer."""
         placement, series = self.plan.placements[number], self.einsums[number]
-        hold = self.mover.holder(placement, use.tensor)
+        hold = self.loop_nest.holder(placement, use.tensor)
         if hold is not None and hold.order in self.tiles.fills:
             fill = self.tiles.fills[hold.order]
             self.wait(series, fill, same(fill.nest, series.nest, {}), f"{use.tensor} from {self.arch.outermost.name}")
@@ -299,5 +307,5 @@ class Program:
 
     def wait(self, series: Series, other: Series, index: Callable[[int], int], why: str) -> None:
         """Let a series wait for another."""
-        together = other.server is series.server and other.kind is sim.Kind.EINSUM
+        together = other.server is series.server and other.kind is sim.TaskKind.EINSUM
         series.waits.append(Wait(other, index, together, why))

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fusemax.bind.bind import Bound
-from fusemax.bind.loop_nest import Mover
+from fusemax.bind.bind import BoundMapping
+from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import LoopRef, Placement, parts_of
 from fusemax.ir.checked import Use, When
 from fusemax.sim.task_index import NONE, Digit, Guard, IndexMap, Nest
 
 
-def pairs(bound: Bound, reader: Placement, maker: Placement, use: Use) -> tuple[dict[str, str], tuple[str, ...]]:
+def pairs(bound: BoundMapping, reader: Placement, maker: Placement, use: Use) -> tuple[dict[str, str], tuple[str, ...]]:
     """The reader's variable for each of the maker's that the tensor has; and those of a step that is one back."""
     pairs: dict[str, str] = {}
     back: tuple[str, ...] = ()
-    splits = bound.mover.splits
+    splits = bound.nest.splits
     tensor = bound.checked.tensors[use.tensor]
     for place, (made, read) in enumerate(zip(maker.einsum.target.indices, use.indices, strict=True)):
         mine, other = made.variable or made.step, read.variable or read.step
         if mine is None or other is None:
             continue
         outer, inner = parts_of((mine,), splits), parts_of((other,), splits)
-        sizes = [[int(bound.mover.extents[v]) for v in parts] for parts in (outer, inner)]
+        sizes = [[int(bound.nest.extents[v]) for v in parts] for parts in (outer, inner)]
         if len(outer) == len(inner) and sizes[0] == sizes[1]:
             pairs.update(zip(outer, inner, strict=True))
             if place == tensor.iterative and use.when is When.OLD:
@@ -82,8 +82,8 @@ def strides(nest: Nest) -> dict[LoopRef, int]:
     return {loop: nest.digit(i).below for i, loop in enumerate(nest.loops)}
 
 
-def drain_of(placement: Placement, mover: Mover, lengths: Mapping[str, int]) -> int:
+def drain_of(placement: Placement, loop_nest: LoopNest, lengths: Mapping[str, int]) -> int:
     """Cycles that a result takes to leave its array: one an element along an axis over which it is reduced."""
-    mine = set(parts_of(placement.einsum.variables, mover.splits))
-    kept = set(parts_of(placement.einsum.kept, mover.splits))
+    mine = set(parts_of(placement.einsum.variables, loop_nest.splits))
+    kept = set(parts_of(placement.einsum.kept, loop_nest.splits))
     return max((lengths[axis] for axis, v in placement.axes if v in mine and v not in kept), default=0)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from fusemax.bind.plan import LoopRef, Placement, Plan, Step, Waiting
-from fusemax.ir.mapping import Block, Overlap
+from fusemax.bind.plan import Composition, LoopRef, Placement, Plan, WaitFor
+from fusemax.ir.mapping import BlockKind, Overlap
 from fusemax.sim.task_index import Digit, Nest
 
 
@@ -40,7 +40,7 @@ class Order:
     size: int = 0
 
 
-def order_of(plan: Plan, phase: Step | None, extents: Mapping[str, Any]) -> Order:
+def order_of(plan: Plan, phase: Composition | None, extents: Mapping[str, Any]) -> Order:
     """The order of one phase, or of a program without phases."""
     return _Layout(extents).order(phase or plan.root, plan)
 
@@ -52,10 +52,12 @@ class _Layout:
         self.extents = extents
         self.found = Order({}, {}, set(), [])
 
-    def order(self, root: Step, plan: Plan) -> Order:
+    def order(self, root: Composition, plan: Plan) -> Order:
         """Positions of all placements below a step."""
-        children = [child for child in root.children if not isinstance(child, Waiting)]
-        overlapped = len(children) == 1 and isinstance(children[0], Step) and children[0].kind is Overlap.PIPELINE
+        children = [child for child in root.children if not isinstance(child, WaitFor)]
+        overlapped = (
+            len(children) == 1 and isinstance(children[0], Composition) and children[0].kind is Overlap.PIPELINE
+        )
         self.found.size = self.size(root)
         self.step(root, (), {}, 0, None if not overlapped else _WHOLE, plan)
         return self.found
@@ -63,27 +65,27 @@ class _Layout:
     def count(self, loops: tuple[LoopRef, ...]) -> int:
         return prod(int(self.extents[loop.variable]) for loop in loops)
 
-    def body(self, step: Step) -> int:
+    def body(self, step: Composition) -> int:
         return max(1, sum(self.size(child) for child in step.children))
 
-    def size(self, child: Step | int | Waiting) -> int:
+    def size(self, child: Composition | int | WaitFor) -> int:
         """The places of a node; one iteration more where tasks of the tile before come late."""
         match child:
-            case Step():
+            case Composition():
                 return self.body(child) * self.count(child.loops) + self.late(child)
-            case Waiting():
+            case WaitFor():
                 return 0
         return 1
 
-    def late(self, step: Step) -> int:
+    def late(self, step: Composition) -> int:
         """The places of the iteration after the last, for `previous:`."""
         if step.kind is Overlap.STAGES and any(_has_previous(child) for child in step.children):
             return self.body(step)
-        only = [child for child in step.children if not isinstance(child, Waiting)]
-        return 0 if step.loops == () or len(only) != 1 or not isinstance(only[0], Step) else self.late(only[0])
+        only = [child for child in step.children if not isinstance(child, WaitFor)]
+        return 0 if step.loops == () or len(only) != 1 or not isinstance(only[0], Composition) else self.late(only[0])
 
     def step(
-        self, step: Step, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], start: int, part: Part | None, plan: Plan
+        self, step: Composition, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], start: int, part: Part | None, plan: Plan
     ) -> None:  # fmt: skip
         """Place the children of a node one after the other; `part` is the segment that it lies in, if it is inside one."""
         body, inner = self.body(step), dict(weights)
@@ -96,13 +98,13 @@ class _Layout:
         beside: tuple[int | None, Part | None] = (None, None)
         for child in step.children:
             match child:
-                case Waiting(tensor):
+                case WaitFor(tensor):
                     owner = part or (self.found.parts[-1] if self.found.parts else None)
                     if owner is not None and owner is not _WHOLE:
                         owner.drains.append(tensor)
-                case Step():
+                case Composition():
                     mine = part
-                    if part is None and (child.kind in (Overlap.PIPELINE, Block.STAGE)):
+                    if part is None and (child.kind in (Overlap.PIPELINE, BlockKind.STAGE)):
                         mine = self.part(loops, inner, at, body)
                     self.nested(child, loops, inner, at, mine, plan)
                 case int(number):
@@ -114,17 +116,17 @@ class _Layout:
             at += self.size(child)
 
     def nested(
-        self, child: Step, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], at: int, part: Part | None, plan: Plan
+        self, child: Composition, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], at: int, part: Part | None, plan: Plan
     ) -> None:  # fmt: skip
         """A node inside of another; what is in `previous:` belongs to the turn after."""
-        if child.kind is Block.PREVIOUS and part is not None and part is not _WHOLE:
+        if child.kind is BlockKind.PREVIOUS and part is not None and part is not _WHOLE:
             before = len(part.members)
             self.step(child, loops, weights, at, part, plan)
             part.late += part.members[before:]
             del part.members[before:]
             return
         self.step(child, loops, weights, at, part, plan)
-        if child.kind is Block.STAGE and part is not None:
+        if child.kind is BlockKind.STAGE and part is not None:
             self.found.strict.update([*part.members, *part.late])
 
     def part(self, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], start: int, body: int) -> Part:
@@ -146,9 +148,9 @@ _WHOLE = Part((), {}, 0)
 """Stands for the segment of a program that is nothing but one pipeline, and needs no turns."""
 
 
-def _has_previous(child: Step | int | Waiting) -> bool:
-    return isinstance(child, Step) and (
-        child.kind is Block.PREVIOUS or (child.kind is Block.STAGE and any(map(_has_previous, child.children)))
+def _has_previous(child: Composition | int | WaitFor) -> bool:
+    return isinstance(child, Composition) and (
+        child.kind is BlockKind.PREVIOUS or (child.kind is BlockKind.STAGE and any(map(_has_previous, child.children)))
     )
 
 

@@ -9,8 +9,8 @@ from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from fusemax.bind.capacity import tiles
-from fusemax.bind.loop_nest import Count, Kind, Mover
-from fusemax.bind.plan import HoldRef, LoopRef, Placement, rank_variables
+from fusemax.bind.loop_nest import LoopNest, MemoryTraffic, Transfer
+from fusemax.bind.plan import LoopRef, Placement, Storage, rank_variables
 from fusemax.ir.arch import Unit
 from fusemax.sim import stream as sim
 from fusemax.sim.program.dependences import pairs as pairs_of
@@ -47,7 +47,7 @@ class Tiles:
     """Adds to a program the transfers of its tiles, and the waits for their room."""
 
     def __init__(self, program: Program) -> None:
-        self.program, self.bound, self.mover = program, program.bound, program.mover
+        self.program, self.bound, self.loop_nest = program, program.bound, program.loop_nest
         self.arch, self.plan, self.numbers = program.arch, program.plan, program.numbers
         self.einsums, self.makers = program.einsums, program.makers
         self.fills: dict[int, Series] = {}
@@ -65,7 +65,7 @@ class Tiles:
     def hold_tiles(self) -> None:
         """The transfers of all tiles that are held, and how many copies of each a memory has room for."""
         for hold in self.plan.holds:
-            if hold.level == self.mover.outermost and hold.tensor in self.makers and self.touchers(hold):
+            if hold.level == self.loop_nest.outermost and hold.tensor in self.makers and self.touchers(hold):
                 self.reuse(hold, [], COPIES)
         for memory in self.arch.memories[1:]:
             holds = [h for h in self.plan.holds if h.level == memory.name and self.touchers(h)]
@@ -85,38 +85,38 @@ class Tiles:
         found: dict[int, float] = {}
         for n in self.numbers:
             together = tuple(h for h in self.plan.placements[n].holds if h.level == level)
-            for hold, elements in tiles(self.bound.checked, self.mover, together):
+            for hold, elements in tiles(self.bound.checked, self.loop_nest, together):
                 found[hold.order] = float(elements) * self.arch.word_bits / 8
         return found
 
-    def touchers(self, hold: HoldRef) -> list[int]:
+    def touchers(self, hold: Storage) -> list[int]:
         """The placements that read or write a tensor where a hold keeps it."""
         return [n for n in self.numbers if self._uses(self.plan.placements[n], hold)]
 
-    def _uses(self, placement: Placement, hold: HoldRef) -> bool:
+    def _uses(self, placement: Placement, hold: Storage) -> bool:
         named = {use.tensor for use in placement.einsum.reads} | {placement.name}
         return hold in placement.holds and hold.tensor in named
 
-    def move(self, hold: HoldRef) -> None:
+    def move(self, hold: Storage) -> None:
         """The transfers between a hold and the outermost memory."""
         nest = self.hold_nest(hold)
         moved = self.transfers(hold)
-        if Kind.FILL in moved:
-            self.fills[hold.order] = self.fill(hold, nest, moved[Kind.FILL])
-        if Kind.DRAIN in moved:
-            self.drains[hold.order] = self.drain(hold, nest, moved[Kind.DRAIN])
+        if Transfer.FILL in moved:
+            self.fills[hold.order] = self.fill(hold, nest, moved[Transfer.FILL])
+        if Transfer.DRAIN in moved:
+            self.drains[hold.order] = self.drain(hold, nest, moved[Transfer.DRAIN])
 
-    def users(self, hold: HoldRef) -> list[Series]:
+    def users(self, hold: Storage) -> list[Series]:
         """Everyone who reads or writes the tiles of a hold."""
         moves = [moved[hold.order] for moved in (self.fills, self.drains) if hold.order in moved]
         return [self.einsums[n] for n in self.touchers(hold)] + moves
 
-    def writers(self, hold: HoldRef) -> list[Series]:
+    def writers(self, hold: Storage) -> list[Series]:
         """Those who put something new into the tiles of a hold."""
         made = [self.einsums[n] for n in self.touchers(hold) if self.plan.placements[n].name == hold.tensor]
         return made + ([self.fills[hold.order]] if hold.order in self.fills else [])
 
-    def reuse(self, hold: HoldRef, others: list[HoldRef], copies: int) -> None:
+    def reuse(self, hold: Storage, others: list[Storage], copies: int) -> None:
         """A part of a tile is overwritten when all have done with what lies there: that of so many tiles before."""
         nest = self.hold_nest(hold)
         for writer in self.writers(hold):
@@ -138,12 +138,12 @@ class Tiles:
     def words_per_lane(self, series: Series, unit: Unit | None = None) -> float:
         """The words of a tile of a tensor, over the elements of a unit; without, of the smallest that reads it."""
         inside = set(self.names(series)) - {loop.variable for loop in series.nest.loops}
-        words = prod(int(self.mover.extents[v]) for v in inside)
+        words = prod(int(self.loop_nest.extents[v]) for v in inside)
         names = {reader.server.name for reader in series.watched if reader.server}
         units = [unit] if unit else [unit for unit in self.arch.units if unit.name in names]
         return words / min(unit.elements for unit in units)
 
-    def share(self, holds: list[HoldRef]) -> None:
+    def share(self, holds: list[Storage]) -> None:
         """Holds that are never kept at once and have no room beside each other take turns."""
         for i, first in enumerate(holds):
             for later in holds[i + 1 :]:
@@ -168,17 +168,17 @@ class Tiles:
 
     def names(self, series: Series) -> tuple[str, ...]:
         """The variables of a tensor, split."""
-        return rank_variables(self.bound.checked.tensors[series.tensor], self.mover.splits)
+        return rank_variables(self.bound.checked.tensors[series.tensor], self.loop_nest.splits)
 
-    def hold_nest(self, hold: HoldRef) -> Nest:
+    def hold_nest(self, hold: Storage) -> Nest:
         """The loops at whose iterations a hold is filled anew (rule 9)."""
-        depends = set(rank_variables(self.bound.checked.tensors[hold.tensor], self.mover.splits))
+        depends = set(rank_variables(self.bound.checked.tensors[hold.tensor], self.loop_nest.splits))
         loops = hold.loops
-        while loops and (loops[-1].variable not in depends or int(self.mover.extents[loops[-1].variable]) == 1):
+        while loops and (loops[-1].variable not in depends or int(self.loop_nest.extents[loops[-1].variable]) == 1):
             loops = loops[:-1]
-        return Nest(loops, tuple(int(self.mover.extents[loop.variable]) for loop in loops))
+        return Nest(loops, tuple(int(self.loop_nest.extents[loop.variable]) for loop in loops))
 
-    def first_use(self, nest: Nest, hold: HoldRef) -> Callable[[int], int]:
+    def first_use(self, nest: Nest, hold: Storage) -> Callable[[int], int]:
         """The position of the first task that needs a tile."""
         starts = []
         for n in self.touchers(hold):
@@ -191,46 +191,50 @@ class Tiles:
         start, weights = min(starts, key=lambda found: found[0])
         return IndexMap(terms_of(nest, weights), start).compiled(nest.count)
 
-    def transfers(self, hold: HoldRef) -> dict[Kind, float]:
+    def transfers(self, hold: Storage) -> dict[Transfer, float]:
         """Words that a hold moves from and to the outermost memory."""
-        single = Mover(self.bound.checked, self.plan, self.mover.extents, self.mover.splits, self.mover.outermost)
+        single = LoopNest(
+            self.bound.checked, self.plan, self.loop_nest.extents, self.loop_nest.splits, self.loop_nest.outermost
+        )
         single.fill(hold)
-        return {c.kind: c.words for c in single.counts if c.memory == self.mover.outermost and c.words}
+        return {c.kind: c.words for c in single.counts if c.memory == self.loop_nest.outermost and c.words}
 
-    def fill(self, hold: HoldRef, nest: Nest, words: float) -> Series:
+    def fill(self, hold: Storage, nest: Nest, words: float) -> Series:
         """The transfers that fill the tiles of a hold; a tile that was made here comes back from its second visit on."""
-        depends = set(rank_variables(self.bound.checked.tensors[hold.tensor], self.mover.splits))
+        depends = set(rank_variables(self.bound.checked.tensors[hold.tensor], self.loop_nest.splits))
         made = any(self.plan.placements[n].name == hold.tensor for n in self.touchers(hold))
         others = [nest.digit(i) for i, loop in enumerate(nest.loops) if loop.variable not in depends]
         first = nest.count // prod(digit.extent for digit in others) if made else 0
         again = (lambda tile: any(digit.of(tile) for digit in others)) if made else None
         position = self.first_use(nest, hold)
         series = self.transfer(
-            f"load {hold.tensor}", sim.Kind.LOAD, hold.tensor, nest, words, nest.count - first, position, again
+            f"load {hold.tensor}", sim.TaskKind.LOAD, hold.tensor, nest, words, nest.count - first, position, again
         )
         series.special = nest.loops if made else ()
         return series
 
     def transfer(
-        self, name: str, kind: sim.Kind, tensor: str, nest: Nest, words: float, moving: int,
+        self, name: str, kind: sim.TaskKind, tensor: str, nest: Nest, words: float, moving: int,
         position: Callable[[int], int], only: Callable[[int], bool] | None = None,
     ) -> Series:  # fmt: skip
         """Transfers of so many words in all; if not all of them move something, `only` says which do."""
         total = words * self.arch.word_bits / 8
         ticks = ceil(Fraction(total) / moving * self.program.clock.byte)
         cost = ticks if only is None else (lambda task: ticks if only(task) else 0)
-        after = self.program.order.size if kind is sim.Kind.STORE else 0  # what is wanted goes before what is done
+        after = self.program.order.size if kind is sim.TaskKind.STORE else 0  # what is wanted goes before what is done
         place = (lambda task: position(task) + after) if after else position
         series = Series(name, kind, tensor, nest, nest.count, cost, place, strides(nest), total=total)
         assert self.program.machine.channel is not None
         self.program.add(series, self.program.machine.channel)
         return series
 
-    def drain(self, hold: HoldRef, nest: Nest, words: float) -> Series:
+    def drain(self, hold: Storage, nest: Nest, words: float) -> Series:
         """The transfers that bring the tiles of a hold out."""
         maker = self.einsums[self.makers[hold.tensor]]
         position = self.first_use(nest, hold)
-        series = self.transfer(f"store {hold.tensor}", sim.Kind.STORE, hold.tensor, nest, words, nest.count, position)
+        series = self.transfer(
+            f"store {hold.tensor}", sim.TaskKind.STORE, hold.tensor, nest, words, nest.count, position
+        )
         self.program.wait(series, maker, same(maker.nest, nest, {}), hold.tensor)
         self.stores.setdefault(hold.tensor, []).append(series)
         return series
@@ -239,14 +243,14 @@ class Tiles:
         """Transfers of what an Einsum reads from the outermost memory and writes to it itself."""
         counts = [
             c for c in self.program.movement.counts
-            if c.memory == self.mover.outermost and c.einsum == self.plan.placements[number].name
-            and c.kind in (Kind.READ, Kind.WRITE, Kind.READ_BACK) and c.phase == self.program.phase and c.words
+            if c.memory == self.loop_nest.outermost and c.einsum == self.plan.placements[number].name
+            and c.kind in (Transfer.READ, Transfer.WRITE, Transfer.READ_BACK) and c.phase == self.program.phase and c.words
         ]  # fmt: skip
-        again = {count.tensor for count in counts if count.kind is Kind.READ_BACK}
+        again = {count.tensor for count in counts if count.kind is Transfer.READ_BACK}
         for count in counts:
             self.direct(number, count, count.tensor in again)
 
-    def direct(self, number: int, count: Count, again: bool) -> None:
+    def direct(self, number: int, count: MemoryTraffic, again: bool) -> None:
         """The transfers of one operand or result; tile by tile if it comes back `again`, for then it must have left."""
         placement, series = self.plan.placements[number], self.einsums[number]
         dropped = self.program.dropped(placement, series.nest, self.program.depends(placement, count.tensor))
@@ -263,9 +267,9 @@ class Tiles:
         first = IndexMap(tuple(begin), 0).compiled(nest.count)
         below = prod(series.nest.extents[len(nest.extents) :])
         ahead = self.program.in_flight(placement)
-        if count.kind is Kind.WRITE:
+        if count.kind is Transfer.WRITE:
             store = self.transfer(
-                f"store {count.tensor}", sim.Kind.STORE, count.tensor, nest, words, nest.count, position
+                f"store {count.tensor}", sim.TaskKind.STORE, count.tensor, nest, words, nest.count, position
             )
             self.program.wait(store, series, lambda task: first(task) + below - 1, count.tensor)
             series.waits.append(
@@ -274,16 +278,16 @@ class Tiles:
             self.stores.setdefault(count.tensor, []).append(store)
             return
         load = self.transfer(
-            f"load {count.tensor} for {series.name}", sim.Kind.LOAD, count.tensor, nest, words, nest.count, position
+            f"load {count.tensor} for {series.name}", sim.TaskKind.LOAD, count.tensor, nest, words, nest.count, position
         )
         why = f"{count.tensor} from {self.arch.outermost.name}"
         series.waits.append(Wait(load, lambda task: task // below, False, why))
         use_before = IndexMap(tuple(begin), (1 - ahead) * below - 1).compiled(nest.count)
         load.waits.append(Wait(series, lambda task: max(use_before(task), NONE), False, "its use", series.latency))
-        if count.kind is Kind.READ_BACK:  # what comes back has left before
+        if count.kind is Transfer.READ_BACK:  # what comes back has left before
             for store in (s for s in self.stores.get(count.tensor, []) if s.nest.loops == nest.loops):
                 load.waits.append(Wait(store, lambda task: task - 1, False, count.tensor))
-        if count.kind is Kind.READ and count.tensor in self.makers:
+        if count.kind is Transfer.READ and count.tensor in self.makers:
             maker = self.makers[count.tensor]
             use = next((u for u in placement.einsum.reads if u.tensor == count.tensor), None)
             pairs, back = (
@@ -308,7 +312,7 @@ class Tiles:
                 if own:
                     fill.waits.append(Wait(store, lambda tile: tile - 1, False, hold.tensor))
                 else:
-                    names = rank_variables(self.bound.checked.tensors[hold.tensor], self.mover.splits)
+                    names = rank_variables(self.bound.checked.tensors[hold.tensor], self.loop_nest.splits)
                     self.program.wait(fill, store, same(store.nest, fill.nest, {v: v for v in names}), hold.tensor)
 
 
@@ -323,6 +327,6 @@ def _copies(sizes: Mapping[int, float], capacity: float | None) -> dict[int, int
     return copies
 
 
-def _in_its_place(hold: HoldRef, base: HoldRef, sizes: Mapping[int, float]) -> bool:
+def _in_its_place(hold: Storage, base: Storage, sizes: Mapping[int, float]) -> bool:
     """Whether a hold takes the place of another (rule 15)."""
     return hold.order not in sizes and hold.loops == base.loops and base.spills

@@ -14,23 +14,23 @@ from fusemax.ir.cascade import NO_COMMENTS, Comments
 from fusemax.ir.expr import Apply, Expr, Name, Number, is_variable
 from fusemax.ir.mapping import (
     Block,
+    BlockKind,
     Case,
     Choose,
     Fit,
     For,
-    Group,
     Hold,
     Length,
     Node,
-    On,
     Open,
     Overlap,
     Parameter,
     Part,
-    Placed,
+    PlacedEinsum,
     Quantity,
     Split,
     Uncounted,
+    UnitBlock,
     Wait,
 )
 from fusemax.syntax.source import shown
@@ -71,7 +71,7 @@ class Branch:
     comments: Comments
 
 
-Turn = tuple[Placed, ...]
+Turn = tuple[PlacedEinsum, ...]
 """One Einsum, or several that alternate."""
 Declaration = Title | Choose | Uncounted | Split
 Statement = Declaration | Node
@@ -177,7 +177,7 @@ class Builder:
                 overlap, variables = Overlap(str(keyword)), self._variables(rest[0])
                 return For(overlap, variables, self._body(tree), self.span(keyword, rest[0]), comments)
             case "block":
-                return Group(Block(str(keyword)), self._body(tree), self.span(keyword), comments)
+                return Block(BlockKind(str(keyword)), self._body(tree), self.span(keyword), comments)
             case "case":
                 return self._case(tree, comments)
             case "hold":
@@ -219,7 +219,7 @@ class Builder:
 
     # ------------------------------------------------------------------------------------------------------- Einsums
 
-    def _on(self, tree: Tree[Token], comments: Comments) -> On:
+    def _on(self, tree: Tree[Token], comments: Comments) -> UnitBlock:
         keyword, unit, *rest = tree.children
         parts = {part.data: part for part in _trees(rest)}
         axes = [_tree(axis).children for axis in parts["axes"].children] if "axes" in parts else []
@@ -227,13 +227,13 @@ class Builder:
         spread = tuple((str(name), self._variable(variable)) for name, variable in axes)
         turns = self._turns(parts["einsums"]) if "einsums" in parts else self.below.turns
         alternating: list[tuple[int, ...]] = []
-        einsums: list[Placed] = []
+        einsums: list[PlacedEinsum] = []
         for turn in turns:
             if len(turn) > 1:
                 alternating.append(tuple(range(len(einsums), len(einsums) + len(turn))))
             einsums += turn
         span = self.span(keyword, parts.get("axes", unit))
-        return On(str(unit), spread, tuple(einsums), tuple(alternating), span, comments)
+        return UnitBlock(str(unit), spread, tuple(einsums), tuple(alternating), span, comments)
 
     def turns(self, tree: Tree[Token]) -> tuple[Turn, ...]:
         """The Einsums of a line below `on`: the comments above it go with the first, the one behind with the last."""
@@ -249,11 +249,11 @@ class Builder:
     def _turns(self, tree: Tree[Token]) -> tuple[Turn, ...]:
         return tuple(tuple(map(self._placed, _tree(turn).children)) for turn in tree.children)
 
-    def _placed(self, node: Parsed) -> Placed:
+    def _placed(self, node: Parsed) -> PlacedEinsum:
         name, *options = _tree(node).children
         over = [self._variables(option.children[1]) for option in _trees(options)]
         chained = any(isinstance(option, Token) for option in options)
-        return Placed(str(name), over[0] if over else (), chained, self.span(node))
+        return PlacedEinsum(str(name), over[0] if over else (), chained, self.span(node))
 
     # ---------------------------------------------------------------------------------------- names and expressions
 

@@ -17,7 +17,20 @@ from fusemax.errors import FusemaxError, Problem, Source, Span, in_order
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.expr import Name
-from fusemax.ir.mapping import Case, Choose, For, Group, Hold, Mapping, Node, On, Parameter, Split, Uncounted, Wait
+from fusemax.ir.mapping import (
+    Block,
+    Case,
+    Choose,
+    For,
+    Hold,
+    Mapping,
+    Node,
+    Parameter,
+    Split,
+    Uncounted,
+    UnitBlock,
+    Wait,
+)
 from fusemax.resources import directory
 from fusemax.syntax.files import find, load_cascade, read_text
 from fusemax.syntax.mapping.build import (
@@ -292,7 +305,7 @@ def _lists(body: Iterable[Node]) -> Iterator[str]:
     """Names that a body uses as lists of words: in `case`, `hold` and `unless`."""
     for node in body:
         match node:
-            case For(body=inner) | Group(body=inner):
+            case For(body=inner) | Block(body=inner):
                 yield from _lists(inner)
             case Case(parameter, branches):
                 yield parameter
@@ -301,7 +314,7 @@ def _lists(body: Iterable[Node]) -> Iterator[str]:
             case Hold(tensors, _, unless):
                 yield from tensors
                 yield from [unless] if unless else []
-            case Wait() | On():
+            case Wait() | UnitBlock():
                 pass
             case _:
                 assert_never(node)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order, listed
-from fusemax.ir.arch import DONE_AS, Arch, Memory, Operation, Registers, Scale, Unit
+from fusemax.ir.arch import EXECUTED_AS, Arch, Memory, Operation, Registers, Scale, Unit
 from fusemax.ir.operators import OPERATORS, REDUCERS
 from fusemax.syntax.files import find, read_text
 from fusemax.syntax.yaml.nodes import Mapping_, Node, Scalar, read_yaml
@@ -15,7 +15,7 @@ from fusemax.syntax.yaml.scales import read_scales
 from fusemax.syntax.yaml.schema import SchemaReader, text_value
 from fusemax.units import bits_of, bytes_of, quantity
 
-KINDS = ({"mac"} | {o.kind for o in OPERATORS.values()} | {r.kind for r in REDUCERS.values()}) - DONE_AS.keys()
+KINDS = ({"mac"} | {o.kind for o in OPERATORS.values()} | {r.kind for r in REDUCERS.values()}) - EXECUTED_AS.keys()
 """The kinds of operations that a unit can have."""
 
 WIDEST = 2**20
@@ -140,8 +140,8 @@ class _Reader(SchemaReader):
 
     def operation(self, name: str, node: Node) -> Operation:
         """One entry of `ops`: `{slots, energy}`, or `{is: 6 mac}`."""
-        if name in DONE_AS:
-            self.refuse(f"operation '{name}' is done as '{DONE_AS[name]}'", node.span, "leave it out")
+        if name in EXECUTED_AS:
+            self.refuse(f"operation '{name}' is done as '{EXECUTED_AS[name]}'", node.span, "leave it out")
         elif name not in KINDS:
             hint = did_you_mean(name, KINDS) or f"there are {', '.join(sorted(KINDS))}"
             self.refuse(f"no cascade has an operation '{name}'", node.span, hint)
