@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
 
 EXECUTED_AS = {"mul": "mac", "sub": "add"}
 """Kinds of operations that are done, counted and charged as another (the design's `3-model.md`)."""
+
+EXITS = frozenset({"south"})
+"""Edges of an array by which results leave; operands enter by all others (rule 14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,25 @@ class Unit:
         """The number of processing elements."""
         return prod(size for _, size in self.axes)
 
+    @property
+    def lengths(self) -> dict[str, int]:
+        """The length of each axis."""
+        return dict(self.axes)
+
+    @property
+    def entering(self) -> dict[str, int]:
+        """Words per cycle that enter along each axis, over all edges but those by which results leave (rule 14)."""
+        rates: dict[str, int] = {}
+        for edge, axis in self.edges:
+            if edge not in EXITS:
+                rates[axis] = rates.get(axis, 0) + self.lengths[axis]
+        return rates
+
+    @property
+    def leaving(self) -> dict[str, int]:
+        """Words per cycle that leave along each axis (rule 14)."""
+        return {axis: self.lengths[axis] for edge, axis in self.edges if edge in EXITS}
+
     def slots(self, kind: str) -> int | None:
         """The cycles that one operation of a kind occupies an element, or None if the unit lacks it.
 
@@ -109,3 +133,41 @@ class Arch:
     def outermost(self) -> Memory:
         """The memory that holds inputs and outputs."""
         return self.memories[0]
+
+    def unit(self, name: str) -> Unit:
+        """The unit of a name. Raises `KeyError` if there is none."""
+        return _named(self.units, name)
+
+    def memory(self, name: str) -> Memory:
+        """The memory of a name. Raises `KeyError` if there is none."""
+        return _named(self.memories, name)
+
+    def backing(self, memory: Memory) -> Memory | None:
+        """The memory from which another is filled; None for the outermost."""
+        at = self.memories.index(memory)
+        return self.memories[at - 1] if at else None
+
+    def path(self, outer: Memory, inner: Memory) -> tuple[Memory, ...]:
+        """The memories that a word passes from one memory to another further in, both included.
+
+        Raises `ValueError` if the second is not further in, nor the same.
+        """
+        first, last = self.memories.index(outer), self.memories.index(inner)
+        if last < first:
+            raise ValueError(f"'{inner.name}' is not further in than '{outer.name}'")
+        return self.memories[first : last + 1]
+
+    def innermost(self, unit: Unit | None = None) -> Memory:
+        """The memory that is nearest to a unit; without one, to all of them."""
+        assert unit is None or unit in self.units, "a unit of this architecture"
+        return self.memories[-1]
+
+
+Named = TypeVar("Named", Memory, Unit)
+
+
+def _named(things: Sequence[Named], name: str) -> Named:
+    for thing in things:
+        if thing.name == name:
+            return thing
+    raise KeyError(name)

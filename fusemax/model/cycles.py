@@ -17,9 +17,6 @@ from fusemax.ir.mapping import BlockKind, Overlap
 from fusemax.model.filters import number_of, steps
 from fusemax.model.operations import operations_on, operator_of
 
-LEAVING = "south"
-"""The edge by which results leave; all others let operands in (the design's rule 14)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Time:
@@ -47,11 +44,10 @@ def times(
     sizes: Mapping[str, Any],
 ) -> tuple[Time, ...]:
     """The time of every placement. Raises `FusemaxError` for operators that a unit lacks and edges it has not."""
-    units = {unit.name: unit for unit in arch.units}
     found = []
     problems: list[Problem] = []
     for number, placement in enumerate(plan.placements):
-        unit = units[placement.unit]
+        unit = arch.unit(placement.unit)
         slots = _slots(checked, placement, unit, problems)
         mine = [crossing for crossing in crossings if crossing.placement == number]
         space = points(placement.einsum.variables, placement.einsum.constraints, checked.ranks)
@@ -100,21 +96,15 @@ def edge_rates(unit: Unit) -> tuple[int, ...]:
     >>> edge_rates(load_arch("fusemax-cloud").units[0])
     (256, 256, 256, 512)
     """
-    lengths = dict(unit.axes)
-    each = tuple(lengths[axis] for _, axis in unit.edges)
-    entering = sum(lengths[axis] for edge, axis in unit.edges if edge != LEAVING)
+    each = tuple(unit.lengths[axis] for _, axis in unit.edges)
+    entering = sum(unit.entering.values())
     return (*each, entering) if entering else each
 
 
 def edge_cycles(unit: Unit, placement: Placement, crossings: list[EdgeTraffic], problems: list[Problem]) -> Any:
     """Cycles for the words over the edges; what varies along no single entering edge takes the best split."""
-    lengths = dict(unit.axes)
-    rates = {edge: lengths[axis] for edge, axis in unit.edges}
-    entering: dict[str, int] = {}
-    for edge, axis in unit.edges:
-        if edge != LEAVING:
-            entering[axis] = entering.get(axis, 0) + rates[edge]
-    if not rates:
+    entering = unit.entering
+    if not unit.edges:
         return 0
     bound: dict[str, Any] = dict.fromkeys(entering, 0)
     either: Any = 0
@@ -130,15 +120,13 @@ def edge_cycles(unit: Unit, placement: Placement, crossings: list[EdgeTraffic], 
             either = either + crossing.words
     everything = reduce(lambda a, b: a + b, bound.values(), either) / sum(entering.values())
     needs = [bound[axis] / rate for axis, rate in entering.items()] + [everything]
-    if LEAVING in rates:
-        needs.append(leaving / rates[LEAVING])
+    needs += [leaving / rate for rate in unit.leaving.values()]
     return largest(needs)
 
 
 def _check_exit(unit: Unit, placement: Placement, crossing: EdgeTraffic, problems: list[Problem]) -> None:
     """A result leaves by the edge whose axis it varies along; one that varies along another only has none."""
-    exits = {axis for edge, axis in unit.edges if edge == LEAVING}
-    if crossing.axes and not crossing.axes & exits:
+    if crossing.axes and not crossing.axes & unit.leaving.keys():
         message = f"'{placement.name}' varies along {', '.join(sorted(crossing.axes))} only, where '{unit.name}' has no edge to leave by"
         problems.append(Problem(message, placement.span, "swap its axes"))
 
@@ -196,9 +184,8 @@ class _Composer:
         placement = next(p for p in self.plan.placements if p.name == wait.tensor)
         mine = set(parts_of(placement.einsum.variables, self.nest.splits))
         target = set(parts_of(placement.einsum.kept, self.nest.splits))
-        unit = next(unit for unit in self.arch.units if unit.name == placement.unit)
-        lengths = dict(unit.axes)
-        rows = max((lengths[axis] for axis, v in placement.axes if v in mine and v not in target), default=0)
+        unit = self.arch.unit(placement.unit)
+        rows = max((unit.lengths[axis] for axis, v in placement.axes if v in mine and v not in target), default=0)
         return rows * self.nest.whole(
             self.nest.product([loop.variable for loop in wait.loops if loop.variable in mine])
         )

@@ -67,7 +67,7 @@ def placement_operations(bound: BoundMapping, placement: Placement) -> Operation
     An operation reads one register word per operand and, in a reduction, the accumulator except at its first visit,
     and writes one. An operation that stands for several of another reads and writes as many times.
     """
-    unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
+    unit = bound.arch.unit(placement.unit)
     done: dict[str, Any] = {}
     reads: Any = 0
     writes: Any = 0
@@ -127,7 +127,7 @@ def unit_j(
     bound: BoundMapping, placement: Placement, done: Operations, arrived: Any, accounting: Accounting
 ) -> Any:  # fmt: skip
     """Joules of one placement in its unit: operations, and under `full` register files."""
-    unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
+    unit = bound.arch.unit(placement.unit)
     uncounted = bound.mapping.uncounted.kinds if bound.mapping.uncounted else ()
     energies = {op.name: op.energy_j or 0.0 for op in unit.ops}
     joules: Any = 0.0

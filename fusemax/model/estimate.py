@@ -153,7 +153,7 @@ def _phase(bound: BoundMapping, counts: tuple[MemoryTraffic, ...], number: int, 
 
 def _share(bound: BoundMapping, placement: Placement, time: Time, cycles: Any) -> Any:
     """Operation slots used by an Einsum over slots there are on its unit."""
-    unit = next(unit for unit in bound.arch.units if unit.name == placement.unit)
+    unit = bound.arch.unit(placement.unit)
     share = np.asarray(time.used, np.float64) / (unit.elements * cycles)
     return share if np.ndim(share) else float(share)
 

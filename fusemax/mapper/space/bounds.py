@@ -14,7 +14,6 @@ from fusemax.ir.arch import Unit
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.expr import rank_of
 from fusemax.mapper.space.nests import Body
-from fusemax.model.cycles import LEAVING
 
 Spread = Sequence[tuple[str, str]]
 
@@ -41,7 +40,7 @@ def entering_cycles(
 ) -> float:  # fmt: skip
     """The least cycles that an operand takes to enter. `fitted` has the mean points of what is spread over the axes, `inside`
     what is known to run inside of the array, outermost first: variables with their iterations there."""
-    entering = _entering(unit)
+    entering = unit.entering
     if not entering:
         return 0.0
     own = set(einsum.variables)
@@ -61,15 +60,5 @@ def entering_cycles(
 
 def leaving_cycles(einsum: CheckedEinsum, unit: Unit, sizes: Mapping[str, int]) -> float:
     """The least cycles that a result takes to leave: each word once."""
-    rate = next((dict(unit.axes)[axis] for edge, axis in unit.edges if edge == LEAVING), None)
+    rate = next(iter(unit.leaving.values()), None)
     return 0.0 if rate is None else prod(int(sizes[rank_of(v)]) for v in einsum.kept) / rate
-
-
-def _entering(unit: Unit) -> dict[str, int]:
-    """Words per cycle that enter along each axis."""
-    lengths = dict(unit.axes)
-    found: dict[str, int] = {}
-    for edge, axis in unit.edges:
-        if edge != LEAVING:
-            found[axis] = found.get(axis, 0) + lengths[axis]
-    return found

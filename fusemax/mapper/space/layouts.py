@@ -20,7 +20,7 @@ from fusemax.ir.expr import rank_of
 from fusemax.mapper.cost.candidates import divisors
 from fusemax.mapper.space.bounds import crossings, entering_cycles, leaves, leaving_cycles
 from fusemax.mapper.space.nests import Body, Nest
-from fusemax.model.cycles import LEAVING, slots_of
+from fusemax.model.cycles import slots_of
 from fusemax.model.energy import as_done
 from fusemax.model.filters import number_of
 from fusemax.model.operations import operations_on
@@ -307,7 +307,7 @@ class Chooser:
         """Einsums whose result varies along axes only at which no edge lets it out of a unit, with the Einsums that must
         be there too; None if others than these need it."""
         for n, unit in enumerate(self.arch.units):
-            exits = {axis for edge, axis in unit.edges if edge == LEAVING}
+            exits = unit.leaving.keys()
             if not exits:
                 continue
             for i, einsum in enumerate(body.einsums):

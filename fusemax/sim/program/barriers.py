@@ -56,7 +56,7 @@ def _member(program: Program, number: int, segment: Segment, part: Part, nest: N
     series.segment, series.per_instance = segment, per_turn
     series.instance = IndexMap(tuple(terms), constant).compiled(series.count)
     if placement.name in part.drains:
-        unit = next(unit for unit in program.arch.units if unit.name == placement.unit)
+        unit = program.arch.unit(placement.unit)
         series.drain = program.clock.cycle * drain_of(placement, program.loop_nest, dict(unit.axes))
     series.waits.append(Wait(segment.gate, series.instance, False, ""))
     segment.members.append(series)

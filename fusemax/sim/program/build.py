@@ -152,13 +152,13 @@ class Program:
 
     def latency(self, placement: Placement) -> int:
         """Ticks by which a reduction over an axis arrives later outside of its array: one cycle an element."""
-        unit = next(unit for unit in self.arch.units if unit.name == placement.unit)
+        unit = self.arch.unit(placement.unit)
         return self.clock.cycle * drain_of(placement, self.loop_nest, dict(unit.axes)) if self.latencies else 0
 
     def cost(self, number: int, nest: Nest) -> tuple[Callable[[int], int] | int, bool]:
         """Ticks of a task: its slots, or its words over the edges; and whether they are the same in all iterations."""
         placement = self.plan.placements[number]
-        unit = next(unit for unit in self.arch.units if unit.name == placement.unit)
+        unit = self.arch.unit(placement.unit)
         crossings = [c for c in self.movement.crossings if c.placement == number]
         slots = self.slots(number, nest)
         per_task = [self.per_task(placement, nest, c) for c in crossings]
@@ -233,7 +233,7 @@ class Program:
 
     def in_flight(self, placement: Placement) -> int:
         """The tiles that a unit works on at once; so many transfers past the memories go ahead of their use."""
-        registers = next(unit for unit in self.arch.units if unit.name == placement.unit).registers
+        registers = self.arch.unit(placement.unit).registers
         return max(1, room(registers.entries if registers else None) // self.words(placement))
 
     def words(self, placement: Placement) -> int:
@@ -255,7 +255,7 @@ class Program:
     def wait_for_tiles_in_flight(self, number: int) -> None:
         """The first Einsum of a block begins a tile when the registers have room for it."""
         mine = self.plan.placements[number]
-        unit = next(unit for unit in self.arch.units if unit.name == mine.unit)
+        unit = self.arch.unit(mine.unit)
         series = self.einsums[number]
         block = [n for n in self.numbers if (p := self.plan.placements[n]).unit == mine.unit and p.body == mine.body]
         if number != block[0] or unit.registers is None or unit.registers.entries is None:
