@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from fusemax.analysis.counting import ONCE, Points, points
@@ -15,6 +16,7 @@ Tally = Mapping[str, Mapping[Points, int]]
 """Operations by kind: so many times the points of a space."""
 
 
+@lru_cache(maxsize=4096)
 def operations(checked: Checked, einsum: CheckedEinsum) -> Tally:
     """The operations of one Einsum.
 

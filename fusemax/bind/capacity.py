@@ -1,17 +1,21 @@
-"""What is held at once at a level, and how much room it takes."""
+"""The capacity of memories: the tiles that are held at once, and whether they fit (docs/model.md, rules 7 and 15)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Plan, Storage, largest
+from fusemax.errors import Problem, Span
 from fusemax.ir.checked import Checked, CheckedEinsum
+from fusemax.units import readable_bytes
 
 
 def held_together(plan: Plan, level: str) -> Iterator[tuple[Storage, ...]]:
-    """The holds of a level that live at once: those around one placement, each set once."""
+    """The storage of a memory that lives at once: that around one placement, each set once."""
     seen: set[tuple[int, ...]] = set()
     for placement in plan.placements:
         holds = tuple(hold for hold in placement.holds if hold.level == level)
@@ -21,19 +25,49 @@ def held_together(plan: Plan, level: str) -> Iterator[tuple[Storage, ...]]:
             yield holds
 
 
-def tiles(checked: Checked, nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage, Any]]:
-    """The elements of each hold; in a line with `spill` a tensor takes the place of one from which it is computed
+def tiles(nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage, Any]]:
+    """The elements of each storage; in a line with `spill` a tensor takes the place of one from which it is computed
     element by element (rule 15)."""
     for hold in holds:
         beside = {o.tensor for o in holds if o.loops == hold.loops and o.order < hold.order} if hold.spills else set()
-        if not _replaces(checked, hold.tensor, beside):
-            yield hold, nest.room(hold) * (1 - hold.spill)
+        if not _replaces(nest.checked, hold.tensor, beside):
+            yield hold, nest.max_tile_elements(hold) * (1 - hold.spill)
 
 
-def used_bytes(checked: Checked, plan: Plan, nest: LoopNest, level: str, word_bits: int) -> Any:
-    """The most that is held at a level at once, in bytes."""
-    together = (tiles(checked, nest, holds) for holds in held_together(plan, level))
-    return largest(sum(elements for _, elements in held) for held in together) * word_bits / 8
+def used_bytes(nest: LoopNest, level: str) -> Any:
+    """The most that a memory holds at once, in bytes."""
+    together = (tiles(nest, holds) for holds in held_together(nest.plan, level))
+    return largest(sum(elements for _, elements in held) for held in together) * nest.arch.word_bits / 8
+
+
+def fits(nest: LoopNest) -> Any:
+    """Whether all that is held at once fits its memory: a truth value, or one for each point of a grid."""
+    found: Any = True
+    for memory in nest.arch.memories:
+        if memory.size_bytes is not None:
+            found = found & (np.asarray(used_bytes(nest, memory.name)) <= memory.size_bytes)
+    return found
+
+
+def capacity_problems(nest: LoopNest) -> Iterator[Problem]:
+    """The memories that hold more than their size, at any point."""
+    for memory in nest.arch.memories:
+        if memory.size_bytes is not None and np.any(np.asarray(used_bytes(nest, memory.name)) > memory.size_bytes):
+            yield overflow(nest, memory.name, memory.size_bytes, None)
+
+
+def overflow(nest: LoopNest, level: str, capacity: float, span: Span | None) -> Problem:
+    """By how much a memory overflows, and which tensors fill it."""
+    word = nest.arch.word_bits / 8
+
+    def total(holds: tuple[Storage, ...]) -> float:
+        return sum(float(np.max(elements)) * word for _, elements in tiles(nest, holds))
+
+    fullest = max(held_together(nest.plan, level), key=total)
+    each = sorted(((float(np.max(e)) * word, h) for h, e in tiles(nest, fullest)), key=lambda x: -x[0])
+    filling = ", ".join(f"{hold.tensor} {readable_bytes(size)}" for size, hold in each)
+    message = f"'{level}' has {readable_bytes(capacity)}, {readable_bytes(total(fullest) - capacity)} less than is held at once: {filling}"
+    return Problem(message, span or each[0][1].span, "use smaller tiles, or hold less")
 
 
 def _replaces(checked: Checked, tensor: str, beside: set[str]) -> bool:

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fusemax.bind.tensors import Splits, parts_of
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
-from fusemax.ir.cascade import Role
-from fusemax.ir.checked import Checked, CheckedEinsum, Tensor, When
-from fusemax.ir.expr import Access, variable_of
+from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.mapping import Block, BlockKind, Case, For, Hold, Node, Overlap, PlacedEinsum, UnitBlock, Wait
 from fusemax.ir.mapping import Mapping as MappingFile
 
@@ -57,14 +56,39 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """An Einsum on a unit: the loops around it, what is spread over the axes, what runs inside, what is held where.
+class Operand:
+    """A tensor at a place of an Einsum, and the variables, split, on which the place depends."""
 
-    `body` is the loop body in which it stands (`previous:` is one of its own), `phase` the phase. Those of one `turns`
-    take turns on their unit, cycle by cycle.
+    use: Use
+    depends: frozenset[str]
+
+    @property
+    def tensor(self) -> str:
+        """The tensor's name."""
+        return self.use.tensor
+
+    @property
+    def when(self) -> When | None:
+        """Which step of a running tensor stands there; None for other tensors."""
+        return self.use.when
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """An Einsum on a unit: the loops around it, the variables on its axes, the loops inside the array, the storage around it.
+
+    All variables are those of the mapping: where it splits one, its parts. `variables` are those of the iteration space,
+    `kept` and `reduced` its two kinds; `operands` are the reads, `result` the write. `body` is the loop body in which it
+    stands (`previous:` is one of its own), `phase` the phase. Placements of one `turns` alternate on their unit, cycle
+    by cycle.
     """
 
     einsum: CheckedEinsum
+    variables: tuple[str, ...]
+    kept: frozenset[str]
+    reduced: frozenset[str]
+    operands: tuple[Operand, ...]
+    result: Operand
     unit: str
     axes: tuple[tuple[str, str], ...]
     inner_loops: tuple[str, ...]
@@ -80,6 +104,16 @@ class Placement:
     def name(self) -> str:
         """The Einsum's name."""
         return self.einsum.name
+
+    @property
+    def spread(self) -> tuple[tuple[str, str], ...]:
+        """The axes over which the Einsum itself runs, each with its variable."""
+        return tuple((axis, variable) for axis, variable in self.axes if variable in self.variables)
+
+    @property
+    def reduced_axes(self) -> tuple[str, ...]:
+        """The axes along which the result is reduced in space, and so drains."""
+        return tuple(axis for axis, variable in self.axes if variable in self.reduced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +155,22 @@ class Choice:
     words: Mapping[str, tuple[str, ...]]
 
 
+def completed_in(plan: Plan, placement: Placement, loop: LoopRef) -> list[str]:
+    """The Einsums that use a loop and whose results a placement in it reads that does not use the loop itself (rule 5)."""
+    return [
+        p.name
+        for p in plan.placements
+        if loop in p.loops
+        and loop.variable in p.variables
+        and any(operand.tensor == p.name for operand in placement.operands)
+    ]
+
+
 class Planner:
     """Walks the tree of a mapping with one choice of its parameters."""
 
-    def __init__(self, checked: Checked, arch: Arch, mapping: MappingFile, choice: Choice) -> None:
-        self.checked, self.arch, self.mapping, self.choice = checked, arch, mapping, choice
+    def __init__(self, checked: Checked, arch: Arch, mapping: MappingFile, choice: Choice, splits: Splits) -> None:
+        self.checked, self.arch, self.mapping, self.choice, self.splits = checked, arch, mapping, choice, splits
         self.placements: list[Placement] = []
         self.holds: list[Storage] = []
         self.problems: list[Problem] = []
@@ -266,12 +311,18 @@ class Planner:
                 continue
             self.placements.append(
                 Placement(
-                    einsum, node.unit, node.axes, item.over, item.chained, loops, body, self.phase, holds, turns.get(at),
-                    item.span,
+                    einsum, parts_of(einsum.variables, self.splits), frozenset(parts_of(einsum.kept, self.splits)),
+                    frozenset(parts_of(einsum.reduced, self.splits)), tuple(map(self.operand, einsum.reads)),
+                    self.operand(einsum.target), node.unit, node.axes, item.over, item.chained, loops, body, self.phase,
+                    holds, turns.get(at), item.span,
                 )
             )  # fmt: skip
             numbers.append(len(self.placements) - 1)
         return numbers
+
+    def operand(self, use: Use) -> Operand:
+        """A tensor at its place, with the parts of the variables that the place names."""
+        return Operand(use, frozenset(parts_of(use.variables, self.splits)))
 
     def rank(self, at: int, einsum: CheckedEinsum | None, node: UnitBlock) -> tuple[int, int]:
         """Where an Einsum stands in its block: as listed; what takes turns with one before it, after all that it reads."""
@@ -290,77 +341,3 @@ class Planner:
             )
             return None
         return writers[0]
-
-
-def _is_view(einsum: CheckedEinsum) -> bool:
-    """An Einsum that is one read and no operator. It is a view if what it reads is an input: see `views_of`."""
-    only = isinstance(einsum.expr, Access) and not einsum.reductions and not einsum.initial
-    return only and einsum.target.when is None and bool(einsum.reads)
-
-
-def sources(checked: Checked) -> dict[str, Tensor]:
-    """Tensors that lie in the outermost memory from the start: inputs and, by their own ranks, views of them."""
-    names = {tensor.name for tensor in checked.inputs} | views_of(checked)
-    return {name: tensor for name, tensor in checked.tensors.items() if name in names}
-
-
-def views_of(checked: Checked) -> frozenset[str]:
-    """Parts of inputs under another name, also by way of each other; an output is none, for it is written.
-
-    >>> from fusemax import check, parse
-    >>> sorted(views_of(check(parse("input A[M]\\noutput Z[M]\\nB[m] = A[m]\\nT[m] = B[m] * 2\\nZ[m] = T[m]"))))
-    ['B']
-    """
-    copies = {
-        e.name: e.reads[0].tensor for e in checked.einsums if _is_view(e) and not is_output(checked.tensors[e.name])
-    }
-    found: set[str] = set()
-    known = {tensor.name for tensor in checked.inputs}
-    while fresh := {name for name, source in copies.items() if source in known | found} - found:
-        found |= fresh
-    return frozenset(found)
-
-
-def is_output(tensor: Tensor) -> bool:
-    """Whether a tensor leaves to the outermost memory."""
-    return tensor.role is Role.OUTPUT
-
-
-def parts_of(variables: Iterable[str], splits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Variables with those that the mapping splits replaced by their parts."""
-    found: list[str] = []
-    for variable in variables:
-        found += splits.get(variable) or (variable,)
-    return tuple(found)
-
-
-def with_places(checked: Checked, splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Splits, and for ranks that no Einsum runs over the variables that stand in their places: `h` of `j*G + g`.
-
-    >>> from fusemax import check, load_cascade
-    >>> with_places(check(load_cascade("attention-gqa")), {"g": ("g1", "g0")})
-    {'g': ('g1', 'g0'), 'h': ('j', 'g1', 'g0')}
-    """
-    variables = {variable for einsum in checked.einsums for variable in einsum.variables}
-    found = dict(splits)
-    for use in (use for einsum in checked.einsums for use in (einsum.target, *einsum.reads)):
-        for index, rank in zip(use.indices, use.ranks, strict=True):
-            if index.variables and variable_of(rank) not in variables:
-                found.setdefault(variable_of(rank), parts_of(index.variables, splits))
-    return found
-
-
-def rank_variables(tensor: Tensor, splits: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The variables of a tensor's ranks, split, without the one along which it is iterated."""
-    ranks = (rank for i, rank in enumerate(tensor.ranks) if i != tensor.iterative)
-    return parts_of(map(variable_of, ranks), splits)
-
-
-def running(tensor: Tensor) -> bool:
-    """Whether a tensor is the running state of an iteration."""
-    return tensor.iterative is not None
-
-
-def through_links(when: When | None) -> bool:
-    """A step's new value reaches readers of the same iteration through links."""
-    return when is When.NEW

@@ -1,21 +1,175 @@
-"""Splits whose last tiles are shorter than the others: nothing has to divide.
+"""The extents of loops: even parts that divide, uneven parts with a shorter last tile, and parts that `fit` a memory.
 
 A part that takes `n` tiles of `length`, the last of them short, has the mean length as its extent: products of extents
-along a rank are then totals, and exact. What must fit somewhere is measured by the longest tile.
+along a rank are then totals, and exact. Capacity is measured by the longest tile (docs/model.md, rule 7).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isqrt
 from typing import Any
 
 import numpy as np
 
-from fusemax.bind.sizes import extent_of
-from fusemax.errors import FusemaxError, Problem
+from fusemax.bind.capacity import overflow, used_bytes
+from fusemax.bind.loop_nest import LoopNest
+from fusemax.bind.plan import Choice, Extent, Plan
+from fusemax.bind.sizes import axes_of, exactly, extent_of, variables_of
+from fusemax.bind.tensors import Splits
+from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
+from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
-from fusemax.ir.mapping import Length, Split
+from fusemax.ir.expr import rank_of
+from fusemax.ir.mapping import Fit, Length, Open, Part, Split
+from fusemax.ir.mapping import Mapping as MappingFile
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """The extent of every variable and part, means in uneven splits, and the longest extents of uneven parts."""
+
+    mean: Mapping[str, Extent]
+    longest: Mapping[str, Extent]
+
+
+def splits_of(checked: Checked, mapping: MappingFile) -> Splits:
+    """The variables that the mapping splits; splits that the cascade makes itself only get their sizes from it."""
+    variables = variables_of(checked)
+    return {s.variable: tuple(part.variable for part in s.parts) for s in mapping.splits if s.variable in variables}
+
+
+def extents_of(checked: Checked, arch: Arch, mapping: MappingFile, sizes: Mapping[str, Any], choice: Choice) -> Extents:
+    """The extents by the splits alone: a part that is fitted later is 1, and its outer part has all the rest.
+
+    Raises `FusemaxError` where they do not divide.
+    """
+    known = {**sizes, **choice.numbers, **axes_of(arch)}
+    variables = variables_of(checked)
+    extents = {v: sizes[rank_of(v)] for v in variables}
+    longest: dict[str, Extent] = {}
+    for split in mapping.splits:
+        rank = rank_of(split.variable)
+        if rank not in sizes:
+            hint = did_you_mean(rank, sizes) or f"its ranks are {listed(sizes, 20)}"
+            raise FusemaxError([Problem(f"a split of '{split.variable}', which the cascade has not", split.span, hint)])
+        if split.variable in variables and split.uneven:
+            mean, long = uneven_parts(checked, split, sizes[rank], known)
+            extents.update(mean)
+            longest.update(long)
+        elif split.variable in variables:
+            extents.update(_even_parts(split, sizes[rank], known))
+    return Extents(extents, longest)
+
+
+def _even_parts(split: Split, whole: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The extents of the parts of one split; they multiply to the whole."""
+    extents: dict[str, Any] = {}
+    open_parts = [part for part in split.parts if part.extent is None]
+    if len(open_parts) > 1:
+        raise FusemaxError(
+            [Problem("two parts without an extent", open_parts[1].span, "leave one to take what is left")]
+        )
+    rest = whole
+    for part in split.parts:
+        if isinstance(part.extent, Length):
+            extents[part.variable] = extent_of(part, part.extent, known)
+            rest = exactly(rest, extents[part.variable], part.span)
+        elif isinstance(part.extent, Open):
+            message = f"the length of '{part.variable}' is open"
+            raise FusemaxError(
+                [Problem(message, part.span, "give it one, or let the mapper find it: `fusemax map --template FILE`")]
+            )
+        elif isinstance(part.extent, Fit):
+            extents[part.variable] = 1
+    if open_parts:
+        extents[open_parts[0].variable] = rest
+    elif np.any(rest != 1):
+        message = f"the parts of '{split.variable}' do not multiply to it: a factor {np.max(rest)} is left"
+        raise FusemaxError([Problem(message, split.span, "leave one part without an extent")])
+    return extents
+
+
+# ----------------------------------------------------------------------------------------------------------------- fit
+
+
+def fitted(nest: LoopNest, splits: tuple[Split, ...]) -> LoopNest:
+    """The nest with every `fit` part as long as its memory allows, one split after the other."""
+    for split in splits:
+        for part in split.parts:
+            if isinstance(part.extent, Fit):
+                nest = _fitted(nest, split, part, part.extent)
+    return nest
+
+
+def _fitted(nest: LoopNest, split: Split, part: Part, fit: Fit) -> LoopNest:
+    """Give a part the largest divisor of the rest for which all that is held at once fits; one copy each (rule 7)."""
+    level, capacity = _capacity(nest.arch, fit, part)
+    outer = next((p.variable for p in split.parts if p.extent is None), None)
+    if outer is None:
+        raise FusemaxError([Problem("`fit` without a part that takes the rest", split.span, "add one, such as `p2`")])
+    remaining = nest.extents[outer]
+    at, divisor = _divisors_of(np.atleast_1d(np.asarray(remaining)))
+    extents = {variable: _taken(extent, at) for variable, extent in nest.extents.items()}
+    extents.update({part.variable: divisor, outer: extents[outer] // divisor})
+    used = used_bytes(replace(nest, plan=_plan_at(nest.plan, at), extents=extents), level)
+    fits = np.broadcast_to(used <= capacity, divisor.shape)
+    best = np.zeros_like(np.atleast_1d(np.asarray(remaining)))
+    np.maximum.at(best, at[fits], divisor[fits])
+    if (best == 0).any():
+        least = nest.with_extents({**nest.extents, part.variable: 1})
+        raise FusemaxError([overflow(least, level, capacity, part.span)])
+    chosen = best if np.ndim(remaining) else int(best[0])
+    return nest.with_extents({**nest.extents, part.variable: chosen, outer: remaining // chosen})
+
+
+def _divisors_of(grid: Any) -> tuple[Any, Any]:
+    """Every divisor of every number of a grid, and of which it is one."""
+    each = {number: divisors(number) for number in set(grid.tolist())}
+    at = np.repeat(np.arange(len(grid)), [len(each[number]) for number in grid.tolist()])
+    return at, np.array([divisor for number in grid.tolist() for divisor in each[number]], dtype=grid.dtype)
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors, the smallest first.
+
+    >>> divisors(12)
+    [1, 2, 3, 4, 6, 12]
+    """
+    candidates = np.arange(1, isqrt(number) + 1)
+    small = [int(d) for d in candidates[number % candidates == 0]]
+    return sorted({*small, *(number // d for d in small)})
+
+
+def _taken(value: Any, at: Any) -> Any:
+    """The values of an array at some points; a number is the same at all of them."""
+    return value[at] if np.ndim(value) else value
+
+
+def _plan_at(plan: Plan, at: Any) -> Plan:
+    """A plan at some of its points: only the shares of its holds may differ from point to point."""
+    if not any(np.ndim(hold.spill) for hold in plan.holds):
+        return plan
+    holds = {hold.order: replace(hold, spill=_taken(hold.spill, at)) for hold in plan.holds}
+    placements = (replace(p, holds=tuple(holds[hold.order] for hold in p.holds)) for p in plan.placements)
+    return replace(plan, placements=tuple(placements), holds=tuple(holds.values()))
+
+
+def _capacity(arch: Arch, fit: Fit, part: Part) -> tuple[str, float]:
+    """The memory that is fitted, and the bytes to fit: a size stands for the innermost memory."""
+    if not isinstance(fit.capacity, str):
+        return arch.memories[-1].name, fit.capacity.size_bytes
+    for memory in arch.memories:
+        if memory.name == fit.capacity:
+            return memory.name, float("inf") if memory.size_bytes is None else memory.size_bytes
+    names_ = [memory.name for memory in arch.memories]
+    hint = did_you_mean(fit.capacity, names_) or f"its memories are {listed(names_)}"
+    raise FusemaxError([Problem(f"'{arch.name}' has no memory '{fit.capacity}'", part.span, hint)])
+
+
+# -------------------------------------------------------------------------------------------------------------- uneven
 
 
 def uneven_parts(

@@ -114,6 +114,10 @@ class CheckedEinsum:
         object.__setattr__(self, "reduced", tuple(v for reduction in self.reductions for v in reduction.variables))
         object.__setattr__(self, "variables", self.kept + self.reduced)
 
+    def __hash__(self) -> int:
+        """Equal Einsums have equal hashes; their expressions are not hashed."""
+        return hash((self.target.tensor, self.variables))
+
     @property
     def name(self) -> str:
         """The tensor that it writes."""
@@ -149,9 +153,9 @@ class Loop:
     body: tuple[Loop | CheckedEinsum, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checked:
-    """What `check` finds out about a cascade.
+    """What `check` finds out about a cascade; two of them are equal only if they are the same object.
 
     `incomplete` holds what keeps it from running but not from being analyzed: initial values and trip counts that
     are missing. `notes` holds remarks. `schedule` is one order in which the Einsums can be computed.

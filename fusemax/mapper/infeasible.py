@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from fusemax.bind.bind import bind_unchecked
+from fusemax.bind.bind import bind
 from fusemax.errors import FusemaxError, Problem
 from fusemax.mapper.cost.candidates import used
 from fusemax.mapper.search.search import Search
@@ -30,8 +30,13 @@ def relaxed(search: Search) -> FusemaxError:
     for family in islice(families, TRIED):
         share = {} if family.share is None else {family.share: 0}
         try:
-            bound = bind_unchecked(
-                space.checked, space.arch, family.mapping, space.shapes, {**family.words, **family.grid, **share}
+            bound = bind(
+                space.checked,
+                space.arch,
+                family.mapping,
+                space.shapes,
+                {**family.words, **family.grid, **share},
+                check_capacity=False,
             )
         except FusemaxError as error:
             first = first or error

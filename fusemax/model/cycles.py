@@ -8,14 +8,15 @@ from functools import reduce
 from typing import Any
 
 from fusemax.analysis.counting import points
-from fusemax.bind.loop_nest import Edge, EdgeTraffic, LoopNest
-from fusemax.bind.plan import Composition, Placement, Plan, WaitFor, largest, parts_of
+from fusemax.bind.loop_nest import LoopNest
+from fusemax.bind.plan import Composition, Placement, WaitFor, largest
 from fusemax.errors import FusemaxError, Problem
-from fusemax.ir.arch import Arch, Unit
+from fusemax.ir.arch import Unit
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.mapping import BlockKind, Overlap
 from fusemax.model.filters import number_of, steps
 from fusemax.model.operations import operations_on, operator_of
+from fusemax.model.traffic import Edge, EdgeTraffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +36,15 @@ class Time:
         return largest([self.slots, self.edges])
 
 
-def times(
-    checked: Checked,
-    arch: Arch,
-    plan: Plan,
-    nest: LoopNest,
-    crossings: tuple[EdgeTraffic, ...],
-    sizes: Mapping[str, Any],
-) -> tuple[Time, ...]:
+def times(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], sizes: Mapping[str, Any]) -> tuple[Time, ...]:
     """The time of every placement. Raises `FusemaxError` for operators that a unit lacks and edges it has not."""
     found = []
     problems: list[Problem] = []
-    for number, placement in enumerate(plan.placements):
-        unit = arch.unit(placement.unit)
-        slots = _slots(checked, placement, unit, problems)
+    for number, placement in enumerate(nest.plan.placements):
+        unit = nest.arch.unit(placement.unit)
+        slots = _slots(nest.checked, placement, unit, problems)
         mine = [crossing for crossing in crossings if crossing.placement == number]
-        space = points(placement.einsum.variables, placement.einsum.constraints, checked.ranks)
+        space = points(placement.einsum.variables, placement.einsum.constraints, nest.checked.ranks)
         busy = slots * steps(nest, placement, sizes)
         found.append(Time(busy, edge_cycles(unit, placement, mine, problems), slots * number_of(space, sizes)))
     if problems:
@@ -142,18 +136,18 @@ class Composed:
     units: Mapping[str, Any]
 
 
-def compose(plan: Plan, times: tuple[Time, ...], nest: LoopNest, checked: Checked, arch: Arch) -> tuple[Any, ...]:
+def compose(nest: LoopNest, times: tuple[Time, ...]) -> tuple[Any, ...]:
     """The cycles of each phase; a mapping without `phase` is one."""
-    composer = _Composer(plan, times, nest, checked, arch)
-    phases = [child for child in plan.root.children if isinstance(child, Composition) and child.kind is BlockKind.PHASE]
-    return tuple(composer.step(phase).cycles for phase in phases or [plan.root])
+    composer, root = _Composer(nest, times), nest.plan.root
+    phases = [child for child in root.children if isinstance(child, Composition) and child.kind is BlockKind.PHASE]
+    return tuple(composer.step(phase).cycles for phase in phases or [root])
 
 
 class _Composer:
     """Adds up the tree."""
 
-    def __init__(self, plan: Plan, times: tuple[Time, ...], nest: LoopNest, checked: Checked, arch: Arch) -> None:
-        self.plan, self.times, self.nest, self.checked, self.arch = plan, times, nest, checked, arch
+    def __init__(self, nest: LoopNest, times: tuple[Time, ...]) -> None:
+        self.nest, self.times = nest, times
 
     def step(self, step: Composition) -> Composed:
         """One node: units overlap below `pipeline` and within a stage, and take turns elsewhere."""
@@ -177,15 +171,10 @@ class _Composer:
                 return Composed(self.drain(child), {})
             case number:
                 cycles = self.times[number].cycles
-                return Composed(cycles, {self.plan.placements[number].unit: cycles})
+                return Composed(cycles, {self.nest.plan.placements[number].unit: cycles})
 
     def drain(self, wait: WaitFor) -> Any:
-        """One cycle a row and tile: a reduction over an axis arrives a cycle a row later."""
-        placement = next(p for p in self.plan.placements if p.name == wait.tensor)
-        mine = set(parts_of(placement.einsum.variables, self.nest.splits))
-        target = set(parts_of(placement.einsum.kept, self.nest.splits))
-        unit = self.arch.unit(placement.unit)
-        rows = max((unit.lengths[axis] for axis, v in placement.axes if v in mine and v not in target), default=0)
-        return rows * self.nest.whole(
-            self.nest.product([loop.variable for loop in wait.loops if loop.variable in mine])
-        )
+        """The cycles of a `wait` over the run: its reduction drains once for each tile."""
+        placement = self.nest.makers[wait.tensor]
+        loops = [loop.variable for loop in wait.loops if loop.variable in placement.variables]
+        return self.nest.drain(placement) * self.nest.whole(self.nest.product(loops))

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from fusemax.bind.bind import BoundMapping
-from fusemax.bind.loop_nest import Edge, EdgeTraffic, LoopNest, MemoryTraffic, Transfer
-from fusemax.bind.plan import Placement, parts_of
+from fusemax.bind.loop_nest import LoopNest
+from fusemax.bind.plan import Placement
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import EXECUTED_AS, Arch, Unit
 from fusemax.model.filters import number_of
 from fusemax.model.operations import operations_on
+from fusemax.model.traffic import Edge, EdgeTraffic, MemoryTraffic, Transfer
 
 
 class Accounting(Enum):
@@ -86,19 +87,15 @@ def placement_operations(bound: BoundMapping, placement: Placement) -> Operation
 
 def _accumulations(nest: LoopNest, placement: Placement) -> Any:
     """Reads of accumulators: every point of the reduction but the first that each element adds up."""
-    everything = nest.whole(nest.product(parts_of(placement.einsum.variables, nest.splits)))
-    kept = set(parts_of(placement.einsum.kept, nest.splits))
-    mine = set(parts_of(placement.einsum.variables, nest.splits))
-    spatial = nest.elements(placement, [v for _, v in placement.axes if v in mine], kept)
-    return everything - nest.whole(nest.changes(nest.sequence(placement), kept) * spatial)
+    spatial = nest.elements(placement, [variable for _, variable in placement.spread], placement.kept)
+    first = nest.whole(nest.tile_changes(nest.sequence(placement), placement.kept) * spatial)
+    return nest.points(placement) - first
 
 
 def deliveries(nest: LoopNest, crossing: EdgeTraffic) -> Any:
     """Register writes of a word that enters an array: one in each element that receives it."""
     placement = nest.plan.placements[crossing.placement]
-    mine = set(parts_of(placement.einsum.variables, nest.splits))
-    copies = [v for axis, v in placement.axes if axis not in crossing.axes and v in mine]
-    return nest.whole(crossing.words * nest.elements(placement, copies, crossing.depends))
+    return nest.whole(crossing.words * nest.copies(placement, crossing.operand))
 
 
 def memory_words(counts: tuple[MemoryTraffic, ...], memory: str, drains: bool) -> tuple[Any, Any]:

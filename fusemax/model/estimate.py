@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fusemax.bind.bind import BoundMapping
-from fusemax.bind.loop_nest import MemoryTraffic
 from fusemax.bind.plan import Placement, largest
 from fusemax.errors import FusemaxError
 from fusemax.model.cycles import Time, compose, times
 from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words, placement_operations, unit_j
+from fusemax.model.traffic import MemoryTraffic, traffic
 
 if TYPE_CHECKING:
     import pandas
@@ -104,9 +104,9 @@ def data_frame(records: Any) -> pandas.DataFrame:
 def estimate(bound: BoundMapping, accounting: Accounting) -> Estimate:
     """Cost a bound mapping (the design's rules 1 to 16)."""
     arch, nest = bound.arch, bound.nest
-    movement = nest.movement()
-    spent = times(bound.checked, arch, bound.plan, nest, movement.crossings, bound.sizes)
-    composed = compose(bound.plan, spent, nest, bound.checked, arch)
+    movement = traffic(nest)
+    spent = times(nest, movement.crossings, bound.sizes)
+    composed = compose(nest, spent)
     phases = tuple(_phase(bound, movement.counts, n, cycles) for n, cycles in enumerate(composed))
     latency = sum((phase.seconds for phase in phases), start=0.0)
     cycles = latency * arch.clock_hz

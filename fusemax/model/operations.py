@@ -7,23 +7,9 @@ from fusemax.analysis.work import Tally, expanded, operations
 from fusemax.ir.arch import Unit
 from fusemax.ir.checked import Checked, CheckedEinsum
 
-_KNOWN: dict[tuple[int, int, int], tuple[Checked, CheckedEinsum, Unit, Tally]] = {}
-"""What was counted, by the objects that it is of, which are kept so that no others get their addresses."""
-MOST_KNOWN = 1024
-
 
 def operations_on(checked: Checked, einsum: CheckedEinsum, unit: Unit) -> Tally:
-    """The operations of an Einsum on a unit, counted once: searches ask for them at every candidate; see `_counted`."""
-    key = (id(checked), id(einsum), id(unit))
-    if key not in _KNOWN:
-        if len(_KNOWN) >= MOST_KNOWN:
-            _KNOWN.clear()
-        _KNOWN[key] = (checked, einsum, unit, _counted(checked, einsum, unit))
-    return _KNOWN[key][3]
-
-
-def _counted(checked: Checked, einsum: CheckedEinsum, unit: Unit) -> Tally:
-    """The operations of an Einsum on a unit: what it has no operation for, but the cascade defines, is its parts.
+    """The operations of an Einsum on a unit: an operator of the cascade that the unit lacks is its parts.
 
     >>> from fusemax import check, load_arch, parse
     >>> checked = check(parse("op f(x) = exp(x) + x\\nZ[m] = f(A[m])"))

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from fusemax.bind.bind import BoundMapping
 from fusemax.bind.capacity import used_bytes
-from fusemax.bind.plan import rank_variables, with_places
+from fusemax.bind.tensors import rank_variables, with_places
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Name, Number
@@ -85,7 +85,7 @@ class ShownMapping:
         if self.bound is None:
             return
         for memory in self.arch.memories:
-            used = used_bytes(self.checked, self.bound.plan, self.bound.nest, memory.name, self.arch.word_bits)
+            used = used_bytes(self.bound.nest, memory.name)
             if memory.size_bytes is not None:
                 yield f"{memory.name}: {readable_bytes(float(used))} of {readable_bytes(memory.size_bytes)} held at once"
 

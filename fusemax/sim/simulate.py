@@ -18,6 +18,7 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model import bound_of
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
+from fusemax.model.traffic import traffic
 from fusemax.sim.fast_forward.steady import Steady
 from fusemax.sim.machine import Machine, Server
 from fusemax.sim.program.build import Program
@@ -81,7 +82,7 @@ def run(
     begin, end = _window(window)
     _refuse_short_tiles(bound)
     closed = estimate(bound, Accounting.FULL)
-    movement = bound.nest.movement()
+    movement = traffic(bound.nest)
     watch = _Watch(bound, begin, end, observer, None if inputs is None else Numbers(bound, inputs), most)
     for phase in range(bound.plan.phases):
         program = Program(bound, movement, phase, latencies, watch.record)
@@ -130,7 +131,7 @@ def _refuse_short_tiles(bound: BoundMapping) -> None:
 
 def task_count(bound: BoundMapping) -> int:
     """The tasks of a run, of all units and of the channel."""
-    movement = bound.nest.movement()
+    movement = traffic(bound.nest)
     machines = (Program(bound, movement, phase, True, None).build() for phase in range(bound.plan.phases))
     return sum(series.count for machine in machines for series in machine.series if series.kind is not TaskKind.GATE)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fusemax.bind.bind import BoundMapping
-from fusemax.bind.plan import parts_of, views_of
+from fusemax.bind.tensors import parts_of, views_of
 from fusemax.errors import FusemaxError
 from fusemax.ir.checked import CheckedEinsum
 from fusemax.ir.expr import rank_of

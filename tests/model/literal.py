@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from fusemax.bind.bind import BoundMapping
-from fusemax.bind.plan import Placement, Storage, views_of
+from fusemax.bind.plan import Placement, Storage
+from fusemax.bind.tensors import views_of
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Use, When
 from fusemax.ir.mapping import Split
@@ -39,7 +40,7 @@ class Walk:
 
     def __init__(self, bound: BoundMapping) -> None:
         self.bound, self.plan, self.checked = bound, bound.plan, bound.checked
-        self.extents = {v: int(e) for v, e in (bound.nest.extents | bound.nest.longest).items()}
+        self.extents = {v: int(e) for v, e in {**bound.nest.extents, **bound.nest.longest}.items()}
         self.uneven = [s for s in bound.mapping.splits if s.uneven]
         self.splits = bound.nest.splits
         self.dram = bound.arch.outermost.name

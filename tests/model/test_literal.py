@@ -18,6 +18,7 @@ from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
 from fusemax.model.energy import Accounting, memory_words
 from fusemax.model.estimate import estimate
+from fusemax.model.traffic import traffic
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.model.literal import Walk, Walked
 
@@ -36,7 +37,7 @@ def assert_equal(bound: BoundMapping) -> Walked:
     """Every count of the model is the walk's, and its energies follow from the walk."""
     walked = Walk(bound).walk()
     fresh = replace(bound, nest=bound.nest.with_extents(bound.nest.extents))
-    movement = fresh.nest.movement()
+    movement = traffic(fresh.nest)
     mine: Counter[Any] = Counter()
     for count in movement.counts:
         mine[count.memory, count.kind.value, count.tensor, count.einsum] += count.words

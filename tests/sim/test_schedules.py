@@ -14,6 +14,7 @@ from fusemax.bind.bind import bind
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
+from fusemax.model.traffic import traffic
 from fusemax.sim.program.build import Program
 from fusemax.sim.simulate import run
 from fusemax.sim.stream import Wait
@@ -202,7 +203,7 @@ def test_a_deadlock_behind_a_turn_names_the_circle() -> None:
     """A task that waits for one of a later stage: the circle goes through whoever has the turn."""
     mapping = load_mapping("fusemax-architecture")
     bound = bind(ATTENTION, small(), mapping, {"B": 1, "H": 1, "E": 2, "F": 2, "M": 8, "P": 8}, {})
-    machine = Program(bound, bound.nest.movement(), 0, True, None).build()
+    machine = Program(bound, traffic(bound.nest), 0, True, None).build()
     first, later = (next(s for s in machine.series if s.name == name) for name in ("BQK", "SLNV"))
     first.waits.append(Wait(later, lambda task: task, False, "never"))
     machine.start()

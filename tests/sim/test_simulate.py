@@ -17,6 +17,7 @@ from fusemax.bind.bind import bind
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
+from fusemax.model.traffic import traffic
 from fusemax.reference import random_inputs
 from fusemax.sim.program.build import Program
 from fusemax.sim.stream import Series, TaskKind, Wait
@@ -159,7 +160,7 @@ def test_a_dropped_dependence_gives_wrong_numbers(series: str, tensor: str) -> N
         def record(task: Series, number: int, since: int, start: int, end: int, numbers: Numbers = numbers) -> None:
             numbers.begin(task, number, start, end)
 
-        machine = Program(bound, bound.nest.movement(), 0, True, record).build()
+        machine = Program(bound, traffic(bound.nest), 0, True, record).build()
         mutated = next(s for s in machine.series if s.name == series)
         if drop:
             dropped = [wait for wait in mutated.waits if wait.why == tensor and wait.series.kind is TaskKind.EINSUM]
@@ -221,7 +222,7 @@ def test_a_circle_of_waits_is_told() -> None:
     """Tasks that wait for each other for ever are an error that names the circle."""
     checked, mapping = loaded("fusemax-binding")
     bound = bind(checked, small(), mapping, {"B": 1, "H": 1, "E": 2, "F": 2, "M": 8, "P": 8}, {})
-    machine = Program(bound, bound.nest.movement(), 0, True, None).build()
+    machine = Program(bound, traffic(bound.nest), 0, True, None).build()
     first = next(s for s in machine.series if s.name == "BQK")
     last = next(s for s in machine.series if s.name == "AV")
     first.waits.append(Wait(last, lambda task: task // 2, False, "AV"))

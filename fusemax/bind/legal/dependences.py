@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fusemax.bind.plan import Composition, LoopRef, Placement, Plan, WaitFor, parts_of
+from fusemax.bind.plan import Composition, LoopRef, Placement, Plan, WaitFor
+from fusemax.bind.tensors import Splits, parts_of
 from fusemax.errors import Problem, did_you_mean, listed
 from fusemax.ir.checked import Checked, Use, When
 from fusemax.ir.expr import variable_of
 from fusemax.ir.mapping import BlockKind, Overlap
 
-Splits = Mapping[str, tuple[str, ...]]
 Path = tuple[tuple[Composition, int], ...]
 """From the root to a leaf: each step and which of its children is next."""
 
@@ -202,12 +202,7 @@ def _waiting(
         return Problem(message, wait.span, f"put it below '{name}', in the same `stage`")
     if waited in stage:
         return Problem(f"a second `{waited}` in one stage", wait.span, "keep one")
-    if not _reduced_over_an_axis(placed[name], splits):
+    if not placed[name].reduced_axes:
         message = f"`{waited}`, but '{name}' is not reduced over an axis of '{placed[name].unit}'"
         return Problem(message, wait.span, "leave it out: there is nothing to drain")
     return None
-
-
-def _reduced_over_an_axis(placement: Placement, splits: Splits) -> bool:
-    reduced = parts_of(placement.einsum.reduced, splits)
-    return any(variable in reduced for _, variable in placement.axes)

@@ -15,14 +15,13 @@ from fusemax.analysis.rank_groups import rank_groups, views
 from fusemax.bind.legal.dependences import order_problems
 from fusemax.bind.legal.storage import storage_problems
 from fusemax.bind.legal.structure import holds_of, structure_problems
-from fusemax.bind.plan import LoopRef, Placement, Plan, Storage, parts_of, views_of, with_places
+from fusemax.bind.plan import LoopRef, Placement, Plan, Storage, completed_in
+from fusemax.bind.tensors import Splits, parts_of, views_of, with_places
 from fusemax.errors import Problem, did_you_mean, in_order, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, Use, When
 from fusemax.ir.expr import rank_of, variable_of
 from fusemax.ir.mapping import Mapping as MappingFile
-
-Splits = Mapping[str, tuple[str, ...]]
 
 
 def problems_of(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan, splits: Splits) -> list[Problem]:
@@ -34,9 +33,9 @@ def problems_of(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan, 
     whole = not problems
     problems += [*_placed_once(checked, mapping, plan), *_holds(checked, arch, mapping, plan), *shares_of(plan)]
     if whole:
-        problems += [p for placement in plan.placements for p in _covered(placement, splits)]
+        problems += [p for placement in plan.placements for p in _covered(placement)]
         problems += _axes(arch, plan)
-        problems += [*order_problems(checked, plan, splits), *_fused(checked, plan, splits), *_run_once(plan, splits)]
+        problems += [*order_problems(checked, plan, splits), *_fused(checked, plan, splits), *_run_once(plan)]
     if not problems:
         problems += storage_problems(checked, plan, with_places(checked, splits))
     return list(in_order(problems))
@@ -61,9 +60,9 @@ def _placed_once(checked: Checked, mapping: MappingFile, plan: Plan) -> Iterator
         yield Problem(message, None, "give each Einsum a line in an `on` block")
 
 
-def _covered(placement: Placement, splits: Splits) -> Iterator[Problem]:
+def _covered(placement: Placement) -> Iterator[Problem]:
     """Every variable of the iteration space is a loop around, an axis, or a loop inside; exactly once."""
-    mine = parts_of(placement.einsum.variables, splits)
+    mine = placement.variables
     axes = [variable for _, variable in placement.axes]
     around = [loop.variable for loop in placement.loops]
     for variable in mine:
@@ -159,7 +158,7 @@ def _fused(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
     """Readers inside of a loop of what only its end completes, explained by the passes of what the loop fuses."""
     for loop in dict.fromkeys(loop for placement in plan.placements for loop in placement.loops):
         inside = [p for p in plan.placements if loop in p.loops]
-        members = [p for p in inside if loop.variable in parts_of(p.einsum.variables, splits)]
+        members = [p for p in inside if loop.variable in p.variables]
         needs = _needed_from_the_end(checked, plan, loop, members, splits)
         early = [placement for placement in members if placement.name in needs]
         if early:
@@ -172,7 +171,7 @@ def _needed_from_the_end(
 ) -> dict[str, str]:
     """The Einsums that can only run when a loop has ended, each with what they need that it completes."""
     names = {placement.name for placement in members}
-    completed = {p.name for p in members if loop.variable in parts_of(p.einsum.reduced, splits)}
+    completed = {p.name for p in members if loop.variable in p.reduced}
     needs: dict[str, str] = {}
 
     def source(use: Use) -> str | None:
@@ -237,25 +236,20 @@ def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[str
     return Problem(message, reader.span, "give each pass a loop of its own, one after the other")
 
 
-def _run_once(plan: Plan, splits: Splits) -> Iterator[Problem]:
+def _run_once(plan: Plan) -> Iterator[Problem]:
     """An Einsum without a loop's variable runs in the last iteration if it reads what the loop completes, else in the
-    first; it cannot do both."""
+    first; it cannot do both (rule 5)."""
     for placement in plan.placements:
-        mine = parts_of(placement.einsum.variables, splits)
-        for i, loop in enumerate(placement.loops):
-            if loop.variable in mine:
+        for loop in placement.loops:
+            if loop.variable in placement.variables:
                 continue
-            inside = [
-                p
-                for p in plan.placements
-                if p.loops[: i + 1] == placement.loops[: i + 1]
-                and loop.variable in parts_of(p.einsum.variables, splits)
-            ]
-            last = [p.name for p in inside if any(use.tensor == p.name for use in placement.einsum.reads)]
+            last = completed_in(plan, placement, loop)
             first = [
                 p.name
-                for p in inside
-                if any(u.tensor == placement.name and u.when is not When.OLD for u in p.einsum.reads)
+                for p in plan.placements
+                if loop in p.loops
+                and loop.variable in p.variables
+                and any(o.tensor == placement.name and o.when is not When.OLD for o in p.operands)
             ]
             if last and first:
                 message = (

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from fusemax.bind.legal.dependences import shared
-from fusemax.bind.plan import Placement, Plan, is_output, parts_of, rank_variables
+from fusemax.bind.plan import Placement, Plan
+from fusemax.bind.tensors import Splits, is_output, parts_of, rank_variables
 from fusemax.errors import Problem
 from fusemax.ir.checked import Checked, Use, When
 from fusemax.ir.expr import variable_of
-
-Splits = Mapping[str, tuple[str, ...]]
 
 
 def storage_problems(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
     """Results of whole loops that others read, and partial results of many tiles, that nothing keeps."""
     makers = {placement.name: placement for placement in plan.placements}
     for placement in plan.placements:
-        yield from _taken_up_again(checked, plan, placement, splits)
+        yield from _revisited(checked, plan, placement, splits)
         for use in placement.einsum.reads:
             maker = makers.get(use.tensor)
             if maker is not None and use.when is not When.INITIAL:
@@ -37,21 +36,21 @@ def _whole(checked: Checked, maker: Placement, reader: Placement, use: Use, spli
         yield Problem(message, reader.span, f"put a `hold {use.tensor} in LEVEL` around both loops")
 
 
-def _taken_up_again(checked: Checked, plan: Plan, placement: Placement, splits: Splits) -> Iterator[Problem]:
-    """A sum or a running tensor that a loop takes up again is one tile, or held outside of the loop; the outermost
-    memory keeps what goes there."""
+def _revisited(checked: Checked, plan: Plan, placement: Placement, splits: Splits) -> Iterator[Problem]:
+    """Partial sums and running tensors that a loop revisits are one tile, or held outside of the loop; results that go to
+    the outermost memory stay there."""
     tensor = checked.tensors[placement.name]
     if is_output(tensor) or _crosses(plan, placement):
         return
     depends = rank_variables(tensor, splits)
     along = [variable_of(tensor.iterative_rank)] if tensor.iterative_rank is not None else []
-    again = parts_of([*placement.einsum.reduced, *along], splits)
+    again = {*placement.reduced, *parts_of(along, splits)}
     for i, loop in enumerate(placement.loops):
         inside = [*(inner.variable for inner in placement.loops[i + 1 :]), *placement.inner_loops]
         many = next((variable for variable in inside if variable in depends), None)
         held = any(hold.tensor == placement.name and loop not in hold.loops for hold in placement.holds)
         if loop.variable in again and many is not None and not held:
-            message = f"the loop over '{loop.variable}' takes '{placement.name}' up again for every '{many}', but nothing keeps it"
+            message = f"partial sums of '{placement.name}' are revisited in every iteration of '{loop.variable}', but no memory holds them"
             hint = f"put a `hold {placement.name} in LEVEL` outside of that loop, or loop over '{many}' around it"
             yield Problem(message, placement.span, hint)
             return

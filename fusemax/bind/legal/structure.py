@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from fusemax.bind.plan import parts_of
+from fusemax.bind.tensors import Splits, parts_of
 from fusemax.errors import Problem, did_you_mean, listed
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import rank_of
 from fusemax.ir.mapping import Block, BlockKind, Case, Fit, For, Hold, Node, Overlap, Split, UnitBlock, Wait
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.syntax.yaml.arch import KINDS
-
-Splits = Mapping[str, tuple[str, ...]]
 
 
 def structure_problems(checked: Checked, mapping: MappingFile, splits: Splits) -> Iterator[Problem]:

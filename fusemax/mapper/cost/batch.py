@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusemax.bind.bind import BoundMapping, bind_unchecked
+from fusemax.bind.bind import BoundMapping, bind
 from fusemax.errors import FusemaxError
 from fusemax.mapper.cost.candidates import Costs, Family, has_short_tiles, numbers_of
 from fusemax.mapper.objective import Objective
@@ -172,7 +172,9 @@ def _each(batch: Batch, accounting: Accounting) -> tuple[Parts, list[list[Any]],
 def _parts(batch: Batch, picks: Sequence[int], accounting: Accounting) -> Parts:
     """The parts of one combination, at all tile sizes: an array of points by parts."""
     arch, family = batch.builder.arch, batch.family(picks)
-    bound = bind_unchecked(batch.builder.checked, arch, family.mapping, batch.shapes, numbers_of(family.grid))
+    bound = bind(
+        batch.builder.checked, arch, family.mapping, batch.shapes, numbers_of(family.grid), check_capacity=False
+    )
     found = estimate(bound, accounting)
     names = [unit.name for unit in arch.units]
     bodies = batch.bare.nest.bodies
@@ -196,6 +198,6 @@ def _room(bound: BoundMapping, memory: str) -> list[Any]:
     """The bytes that are held in a memory around each placement."""
     word = bound.arch.word_bits / 8
     return [
-        sum((bound.nest.room(hold) * word for hold in placement.holds if hold.level == memory), 0.0)
+        sum((bound.nest.max_tile_elements(hold) * word for hold in placement.holds if hold.level == memory), 0.0)
         for placement in bound.plan.placements
     ]

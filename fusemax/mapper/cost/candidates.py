@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.bind.bind import BoundMapping, bind_unchecked, fits
-from fusemax.bind.capacity import held_together, tiles
+from fusemax.bind.bind import BoundMapping, bind
+from fusemax.bind.capacity import fits, held_together, tiles, used_bytes
 from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.plan import Plan
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
@@ -80,11 +79,11 @@ def cost(checked: Checked, arch: Arch, family: Family, shapes: Mapping[str, int]
     share = None
     if family.share is not None:
         parameters[family.share] = 0
-        share = least_share(bind_unchecked(checked, arch, family.mapping, shapes, parameters))
+        share = least_share(bind(checked, arch, family.mapping, shapes, parameters, check_capacity=False))
         parameters[family.share] = np.minimum(share, 1.0)
-    bound = bind_unchecked(checked, arch, family.mapping, shapes, parameters)
+    bound = bind(checked, arch, family.mapping, shapes, parameters, check_capacity=False)
     found = estimate(bound, accounting)
-    fit = np.asarray(fits(bound)) & (True if share is None else share <= 1)
+    fit = np.asarray(fits(bound.nest)) & (True if share is None else share <= 1)
     return Costs(
         _where(fit, found.latency_s, family.size),
         _where(fit, found.energy_j, family.size),
@@ -100,7 +99,6 @@ def exact(
     share: float | None = None,
 ) -> tuple[MappingFile, Estimate]:  # fmt: skip
     """One candidate as a mapping of its own, and its whole estimate."""
-    from fusemax.bind.bind import bind
     from fusemax.bind.instantiate import concrete, tidy
 
     parameters = family.member(at)
@@ -145,9 +143,7 @@ def _where(condition: Any, values: Any, size: int) -> Any:
 
 def used(bound: BoundMapping) -> Any:
     """The bytes of the innermost memory that are used."""
-    from fusemax.bind.capacity import used_bytes
-
-    return used_bytes(bound.checked, bound.plan, bound.nest, bound.arch.memories[-1].name, bound.arch.word_bits)
+    return used_bytes(bound.nest, bound.arch.innermost().name)
 
 
 def least_share(bound: BoundMapping) -> Any:
@@ -161,14 +157,14 @@ def least_share(bound: BoundMapping) -> Any:
             continue
         words = memory.size_bytes * 8 / bound.arch.word_bits
         for holds in held_together(bound.plan, memory.name):
-            share = np.maximum(share, _share_of(bound.plan, bound.nest, bound.checked, holds, words))
+            share = np.maximum(share, _share_of(bound.nest, holds, words))
     return np.where(share > 0, np.ceil(share / SHARE_STEP) * SHARE_STEP, 0.0)
 
 
-def _share_of(plan: Plan, nest: LoopNest, checked: Checked, holds: Any, words: float) -> Any:
+def _share_of(nest: LoopNest, holds: Any, words: float) -> Any:
     fixed: Any = 0.0
     spilled: Any = 0.0
-    for hold, elements in tiles(checked, nest, holds):
+    for hold, elements in tiles(nest, holds):
         if hold.spills:
             spilled = spilled + np.asarray(elements, np.float64)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import prod
 
-from fusemax.bind.plan import is_output
+from fusemax.bind.tensors import is_output
 from fusemax.ir.arch import Unit
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.expr import rank_of

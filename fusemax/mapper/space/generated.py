@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from fusemax.bind.plan import is_output, sources
 from fusemax.bind.splits import balanced
+from fusemax.bind.tensors import is_output, sources
 from fusemax.errors import FusemaxError, Problem, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, Use

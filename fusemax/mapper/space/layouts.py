@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from fusemax.analysis.counting import points
-from fusemax.bind.plan import is_output
 from fusemax.bind.registers import iterative_variables, room, waiting
+from fusemax.bind.tensors import is_output
 from fusemax.ir.arch import Arch, Unit
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.expr import rank_of

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from fusemax.bind.plan import views_of
 from fusemax.bind.registers import iterative_variables, levels
+from fusemax.bind.tensors import views_of
 from fusemax.ir.checked import Checked, CheckedEinsum, When
 
 

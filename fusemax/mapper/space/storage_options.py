@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fusemax.bind.plan import is_output
+from fusemax.bind.tensors import is_output
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.expr import variable_of

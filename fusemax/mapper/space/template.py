@@ -14,9 +14,9 @@ import numpy as np
 
 from fusemax.bind.bind import lengths
 from fusemax.bind.instantiate import concrete
-from fusemax.bind.plan import views_of
 from fusemax.bind.sizes import axes_of, extent_of
 from fusemax.bind.splits import balanced
+from fusemax.bind.tensors import views_of
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked

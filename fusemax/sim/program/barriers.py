@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fusemax.sim import stream as sim
 from fusemax.sim.machine import Segment
-from fusemax.sim.program.dependences import drain_of, strides
+from fusemax.sim.program.dependences import strides
 from fusemax.sim.program.order import Part, terms_of
 from fusemax.sim.stream import Series, Wait
 from fusemax.sim.task_index import Digit, IndexMap, Nest
@@ -56,7 +56,6 @@ def _member(program: Program, number: int, segment: Segment, part: Part, nest: N
     series.segment, series.per_instance = segment, per_turn
     series.instance = IndexMap(tuple(terms), constant).compiled(series.count)
     if placement.name in part.drains:
-        unit = program.arch.unit(placement.unit)
-        series.drain = program.clock.cycle * drain_of(placement, program.loop_nest, dict(unit.axes))
+        series.drain = program.clock.cycle * program.loop_nest.drain(placement)
     series.waits.append(Wait(segment.gate, series.instance, False, ""))
     segment.members.append(series)

@@ -8,20 +8,21 @@ from fractions import Fraction
 from math import ceil, gcd, lcm, prod
 
 from fusemax.bind.bind import BoundMapping
-from fusemax.bind.loop_nest import EdgeTraffic, Traffic
-from fusemax.bind.plan import Composition, LoopRef, Placement, parts_of
+from fusemax.bind.plan import Composition, LoopRef, Placement
 from fusemax.bind.registers import iterative_variables, room, waiting
+from fusemax.bind.tensors import parts_of
 from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Use, When
 from fusemax.ir.expr import variable_of
 from fusemax.ir.mapping import BlockKind
 from fusemax.model.cycles import edge_cycles, edge_rates, times
 from fusemax.model.filters import steps
+from fusemax.model.traffic import EdgeTraffic, Traffic
 from fusemax.sim import stream as sim
 from fusemax.sim.kernel import Kernel
 from fusemax.sim.machine import Machine, Record, Server
 from fusemax.sim.program.barriers import take_turns
-from fusemax.sim.program.dependences import drain_of, pairs, same, strides
+from fusemax.sim.program.dependences import pairs, same, strides
 from fusemax.sim.program.order import Order, order_of, sequence, terms_of
 from fusemax.sim.program.transfers import Tiles
 from fusemax.sim.stream import Series, Wait
@@ -63,9 +64,6 @@ class Program:
         self.kernel = Kernel()
         self.machine = Machine(self.kernel)
         self.order = self._order()
-        self.used = {
-            n: set(parts_of(self.plan.placements[n].einsum.variables, self.loop_nest.splits)) for n in self.numbers
-        }
         self.einsums: dict[int, Series] = {}
         self.makers: dict[str, int] = {self.plan.placements[n].name: n for n in self.numbers}
         self.kept = waiting([p.einsum for p in self.plan.placements], iterative_variables(self.bound.checked.tensors))
@@ -108,7 +106,7 @@ class Program:
     def einsum(self, number: int) -> Series:
         """The tasks of a placement."""
         placement = self.plan.placements[number]
-        nest = sequence(placement, self.used[number], self.loop_nest.extents)
+        nest = sequence(placement, set(placement.variables), self.loop_nest.extents)
         weights, constant = self.order.weights[number], self.order.offsets[number]
         for loop in placement.loops:
             if loop not in nest.loops:
@@ -141,19 +139,11 @@ class Program:
     def fixed(self, number: int, loop: LoopRef) -> int:
         """The iteration of a loop in which an Einsum runs that does not use it: the last if it reads what the loop
         completes, else the first (rule 5)."""
-        placement = self.plan.placements[number]
-        inside = {
-            p.name
-            for n in self.numbers
-            if loop in (p := self.plan.placements[n]).loops and loop.variable in self.used[n]
-        }
-        last = any(use.tensor in inside for use in placement.einsum.reads)
-        return int(self.loop_nest.extents[loop.variable]) - 1 if last else 0
+        return int(self.loop_nest.fixed_iteration(self.plan.placements[number], loop))
 
     def latency(self, placement: Placement) -> int:
         """Ticks by which a reduction over an axis arrives later outside of its array: one cycle an element."""
-        unit = self.arch.unit(placement.unit)
-        return self.clock.cycle * drain_of(placement, self.loop_nest, dict(unit.axes)) if self.latencies else 0
+        return self.clock.cycle * self.loop_nest.drain(placement) if self.latencies else 0
 
     def cost(self, number: int, nest: Nest) -> tuple[Callable[[int], int] | int, bool]:
         """Ticks of a task: its slots, or its words over the edges; and whether they are the same in all iterations."""
@@ -186,7 +176,7 @@ class Program:
     def slots(self, number: int, nest: Nest) -> Callable[[int], int] | int:
         """Operation slots of a task; a filter leaves out time steps in which nothing is to do."""
         placement = self.plan.placements[number]
-        time = times(self.bound.checked, self.arch, self.plan, self.loop_nest, (), self.bound.sizes)[number]
+        time = times(self.loop_nest, (), self.bound.sizes)[number]
         total = steps(self.loop_nest, placement, self.bound.sizes)
         each = int(time.slots) // int(total) if total else 0
         if not placement.einsum.constraints:
@@ -226,10 +216,7 @@ class Program:
         """The innermost loops of a nest that a tensor does not depend on; none if it depends on one inside the array."""
         if any(variable in depends for variable in placement.inner_loops):
             return ()
-        kept = len(nest.loops)
-        while kept and (nest.loops[kept - 1].variable not in depends or nest.extents[kept - 1] == 1):
-            kept -= 1
-        return nest.loops[kept:]
+        return nest.loops[len(self.loop_nest.advancing(nest.loops, depends)) :]
 
     def in_flight(self, placement: Placement) -> int:
         """The tiles that a unit works on at once; so many transfers past the memories go ahead of their use."""

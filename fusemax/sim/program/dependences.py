@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fusemax.bind.bind import BoundMapping
-from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.plan import LoopRef, Placement, parts_of
+from fusemax.bind.plan import LoopRef, Placement
+from fusemax.bind.tensors import parts_of
 from fusemax.ir.checked import Use, When
 from fusemax.sim.task_index import NONE, Digit, Guard, IndexMap, Nest
 
@@ -80,10 +80,3 @@ def _coordinate(loop: LoopRef, reader: Nest, pairs: Mapping[str, str]) -> Digit 
 def strides(nest: Nest) -> dict[LoopRef, int]:
     """The tasks per iteration of each loop."""
     return {loop: nest.digit(i).below for i, loop in enumerate(nest.loops)}
-
-
-def drain_of(placement: Placement, loop_nest: LoopNest, lengths: Mapping[str, int]) -> int:
-    """Cycles that a result takes to leave its array: one an element along an axis over which it is reduced."""
-    mine = set(parts_of(placement.einsum.variables, loop_nest.splits))
-    kept = set(parts_of(placement.einsum.kept, loop_nest.splits))
-    return max((lengths[axis] for axis, v in placement.axes if v in mine and v not in kept), default=0)

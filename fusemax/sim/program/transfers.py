@@ -9,9 +9,9 @@ from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from fusemax.bind.capacity import tiles
-from fusemax.bind.loop_nest import LoopNest, MemoryTraffic, Transfer
-from fusemax.bind.plan import LoopRef, Placement, Storage, rank_variables
+from fusemax.bind.plan import LoopRef, Placement, Storage
 from fusemax.ir.arch import Unit
+from fusemax.model.traffic import MemoryTraffic, Transfer, storage_traffic
 from fusemax.sim import stream as sim
 from fusemax.sim.program.dependences import pairs as pairs_of
 from fusemax.sim.program.dependences import same, strides
@@ -65,7 +65,7 @@ class Tiles:
     def hold_tiles(self) -> None:
         """The transfers of all tiles that are held, and how many copies of each a memory has room for."""
         for hold in self.plan.holds:
-            if hold.level == self.loop_nest.outermost and hold.tensor in self.makers and self.touchers(hold):
+            if hold.level == self.arch.outermost.name and hold.tensor in self.makers and self.touchers(hold):
                 self.reuse(hold, [], COPIES)
         for memory in self.arch.memories[1:]:
             holds = [h for h in self.plan.holds if h.level == memory.name and self.touchers(h)]
@@ -85,7 +85,7 @@ class Tiles:
         found: dict[int, float] = {}
         for n in self.numbers:
             together = tuple(h for h in self.plan.placements[n].holds if h.level == level)
-            for hold, elements in tiles(self.bound.checked, self.loop_nest, together):
+            for hold, elements in tiles(self.loop_nest, together):
                 found[hold.order] = float(elements) * self.arch.word_bits / 8
         return found
 
@@ -168,14 +168,11 @@ class Tiles:
 
     def names(self, series: Series) -> tuple[str, ...]:
         """The variables of a tensor, split."""
-        return rank_variables(self.bound.checked.tensors[series.tensor], self.loop_nest.splits)
+        return self.loop_nest.ranks(series.tensor)
 
     def hold_nest(self, hold: Storage) -> Nest:
         """The loops at whose iterations a hold is filled anew (rule 9)."""
-        depends = set(rank_variables(self.bound.checked.tensors[hold.tensor], self.loop_nest.splits))
-        loops = hold.loops
-        while loops and (loops[-1].variable not in depends or int(self.loop_nest.extents[loops[-1].variable]) == 1):
-            loops = loops[:-1]
+        loops = self.loop_nest.refill_loops(hold)
         return Nest(loops, tuple(int(self.loop_nest.extents[loop.variable]) for loop in loops))
 
     def first_use(self, nest: Nest, hold: Storage) -> Callable[[int], int]:
@@ -193,15 +190,12 @@ class Tiles:
 
     def transfers(self, hold: Storage) -> dict[Transfer, float]:
         """Words that a hold moves from and to the outermost memory."""
-        single = LoopNest(
-            self.bound.checked, self.plan, self.loop_nest.extents, self.loop_nest.splits, self.loop_nest.outermost
-        )
-        single.fill(hold)
-        return {c.kind: c.words for c in single.counts if c.memory == self.loop_nest.outermost and c.words}
+        counts = storage_traffic(self.loop_nest, hold)
+        return {c.kind: c.words for c in counts if c.memory == self.arch.outermost.name and c.words}
 
     def fill(self, hold: Storage, nest: Nest, words: float) -> Series:
         """The transfers that fill the tiles of a hold; a tile that was made here comes back from its second visit on."""
-        depends = set(rank_variables(self.bound.checked.tensors[hold.tensor], self.loop_nest.splits))
+        depends = set(self.loop_nest.ranks(hold.tensor))
         made = any(self.plan.placements[n].name == hold.tensor for n in self.touchers(hold))
         others = [nest.digit(i) for i, loop in enumerate(nest.loops) if loop.variable not in depends]
         first = nest.count // prod(digit.extent for digit in others) if made else 0
@@ -243,7 +237,7 @@ class Tiles:
         """Transfers of what an Einsum reads from the outermost memory and writes to it itself."""
         counts = [
             c for c in self.program.movement.counts
-            if c.memory == self.loop_nest.outermost and c.einsum == self.plan.placements[number].name
+            if c.memory == self.arch.outermost.name and c.einsum == self.plan.placements[number].name
             and c.kind in (Transfer.READ, Transfer.WRITE, Transfer.READ_BACK) and c.phase == self.program.phase and c.words
         ]  # fmt: skip
         again = {count.tensor for count in counts if count.kind is Transfer.READ_BACK}
@@ -312,7 +306,7 @@ class Tiles:
                 if own:
                     fill.waits.append(Wait(store, lambda tile: tile - 1, False, hold.tensor))
                 else:
-                    names = rank_variables(self.bound.checked.tensors[hold.tensor], self.loop_nest.splits)
+                    names = self.loop_nest.ranks(hold.tensor)
                     self.program.wait(fill, store, same(store.nest, fill.nest, {v: v for v in names}), hold.tensor)
 
 
