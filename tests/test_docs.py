@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -181,3 +182,53 @@ def test_the_contents_name_all_sections() -> None:
         expected = [f"#{anchor(s.heading)}" for s in sections(document) if s.heading != "Contents"]
         grouped = {"#structure", "#movement"}
         assert [link for link in linked if link not in grouped] == [link for link in expected if link not in grouped]
+
+
+# ----------------------------------------------------------------------------------------------------------- references
+
+FOLDERS = ("fusemax", "tests", "docs", "benchmarks", "grammars", "cascades", "arch", "mappings", "examples")
+CITED = re.compile(r"(?i)\brules? (P?\d+)(?:(?: to |, | and )(P?\d+))*")
+DOCUMENT = re.compile(r"\bdocs/[\w-]+\.md\b")
+OUTSIDE = re.compile(r"\b\d{1,2}-[a-z][a-z-]*\.md\b|\.\./(?:shared|design)|\bthe design\b")
+
+
+def texts() -> Iterator[tuple[Path, str]]:
+    """All texts of the repository but this one."""
+    files = [file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*")) if file.is_file()]
+    for file in [*files, *sorted(ROOT.glob("*.md")), ROOT / "Makefile", ROOT / "pyproject.toml"]:
+        if file.suffix != ".pyc" and file != Path(__file__):
+            yield file.relative_to(ROOT), file.read_text(encoding="utf-8")
+
+
+def test_nothing_refers_to_documents_outside() -> None:
+    """No file of the repository refers to a document that is not in it."""
+    assert [(str(file), found) for file, text in texts() for found in OUTSIDE.findall(text)] == []
+    named = {(str(file), document) for file, text in texts() for document in DOCUMENT.findall(text)}
+    assert sorted((file, document) for file, document in named if not (ROOT / document).is_file()) == []
+
+
+def test_cited_rules_exist() -> None:
+    """A rule that is cited by its number is one of the law."""
+    known = {section.rule for section in SECTIONS if section.rule}
+    cited = {
+        (str(file), number)
+        for file, text in texts()
+        for found in CITED.finditer(text)
+        for number in re.findall(r"P?\d+", found[0])
+    }
+    assert sorted((file, number) for file, number in cited if number not in known) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("see 3-model.md", ["3-model.md"]),
+        ("../shared/x", ["../shared"]),
+        ("the design's rule 14", ["the design"]),
+        ("docs/model.md, rule 9", []),
+        ("FuseMax's design", []),
+    ],
+)
+def test_outside_documents_are_found(text: str, found: list[str]) -> None:
+    """References to documents outside are found, and those to the law are none."""
+    assert OUTSIDE.findall(text) == found

@@ -1,4 +1,4 @@
-"""Words moved, per Einsum, tensor and memory, from the loop nest: rules 9 to 15 of the design, for any mapping.
+"""Words moved, per Einsum, tensor and memory, from the loop nest: docs/model.md, rules 9 to 15, for any mapping.
 
 A tensor's tile in an array is what its spatial axes hold; it is fetched again at every iteration of the loops around
 it and of those inside of the array (`over`), except of those innermost ones that the tensor does not depend on.

@@ -140,7 +140,7 @@ class Program:
 
     def fixed(self, number: int, loop: LoopRef) -> int:
         """The iteration of a loop in which an Einsum runs that does not use it: the last if it reads what the loop
-        completes, else the first (rule 5)."""
+        completes, else the first (docs/model.md, rule 5)."""
         placement = self.plan.placements[number]
         inside = {
             p.name

@@ -171,7 +171,7 @@ class Tiles:
         return rank_variables(self.bound.checked.tensors[series.tensor], self.loop_nest.splits)
 
     def hold_nest(self, hold: Storage) -> Nest:
-        """The loops at whose iterations a hold is filled anew (rule 9)."""
+        """The loops at whose iterations a hold is filled anew (docs/model.md, rule 9)."""
         depends = set(rank_variables(self.bound.checked.tensors[hold.tensor], self.loop_nest.splits))
         loops = hold.loops
         while loops and (loops[-1].variable not in depends or int(self.loop_nest.extents[loops[-1].variable]) == 1):
@@ -328,5 +328,5 @@ def _copies(sizes: Mapping[int, float], capacity: float | None) -> dict[int, int
 
 
 def _in_its_place(hold: Storage, base: Storage, sizes: Mapping[int, float]) -> bool:
-    """Whether a hold takes the place of another (rule 15)."""
+    """Whether a hold takes the place of another (docs/model.md, rule 15)."""
     return hold.order not in sizes and hold.loops == base.loops and base.spills
