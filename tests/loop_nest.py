@@ -1,6 +1,6 @@
 """A loop nest that applies every operator of an Einsum point by point and counts as it goes: the oracle of operations.
 
-It reads the section "Work and traffic" of the design word by word, and knows nothing of symbols.
+It follows rules P16 and P17 of docs/passes.md word by word, and knows nothing of symbols.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def held_together(plan: Plan, level: str) -> Iterator[tuple[Storage, ...]]:
 
 def tiles(nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage, Any]]:
     """The elements of each storage; in a line with `spill` a tensor takes the place of one from which it is computed
-    element by element (rule 15)."""
+    element by element (docs/model.md, rule 15)."""
     for hold in holds:
         beside = {o.tensor for o in holds if o.loops == hold.loops and o.order < hold.order} if hold.spills else set()
         if not _replaces(nest.checked, hold.tensor, beside):

@@ -85,7 +85,7 @@ class LoopNest:
         return [*(loop.variable for loop in self.loops_around(placement)), *placement.inner_loops]
 
     def fixed_iteration(self, placement: Placement, loop: LoopRef) -> Extent:
-        """The iteration in which an Einsum runs that does not use a loop around it (rule 5): the last if the Einsum reads,
+        """The iteration in which an Einsum runs that does not use a loop around it (docs/model.md, rule 5): the last if the Einsum reads,
         itself, the result of an Einsum that uses the loop, else the first."""
         return self.extents[loop.variable] - 1 if completed_in(self.plan, placement, loop) else 0
 
@@ -154,7 +154,7 @@ class LoopNest:
         return found
 
     def fetched(self) -> Iterator[tuple[int, Operand]]:
-        """The operands that enter an array, each with the number of its placement (rule 13).
+        """The operands that enter an array, each with the number of its placement (docs/model.md, rule 13).
 
         Within a body a unit fetches an operand once for all of its Einsums, and nothing that it makes there itself. Limit:
         operands are alike if tensor and step are, whatever their places and loops.
@@ -168,18 +168,18 @@ class LoopNest:
                     yield number, operand
 
     def made_beside(self, placement: Placement, operand: Operand) -> bool:
-        """Whether an operand is made on the same unit in the same body, so that it crosses no edge (rule 13)."""
+        """Whether an operand is made on the same unit in the same body, so that it crosses no edge (docs/model.md, rule 13)."""
         maker = self.makers.get(operand.tensor)
         beside = maker is not None and maker.unit == placement.unit and maker.body == placement.body
         return beside and operand.when not in (When.OLD, When.FINAL)
 
     def linked(self, placement: Placement, operand: Operand) -> bool:
-        """Whether the new step of a running tensor reaches a reader of the same iteration through links (rule 12)."""
+        """Whether the new step of a running tensor reaches a reader of the same iteration through links (docs/model.md, rule 12)."""
         maker = self.makers.get(operand.tensor)
         return operand.when is When.NEW and maker is not None and maker.body == placement.body
 
     def drain(self, placement: Placement) -> int:
-        """Cycles in which a spatial reduction leaves its array: one for each element along the axis (rule 3)."""
+        """Cycles in which a spatial reduction leaves its array: one for each element along the axis (docs/model.md, rule 3)."""
         lengths = self.arch.unit(placement.unit).lengths
         return max((lengths[axis] for axis in placement.reduced_axes), default=0)
 
@@ -190,7 +190,7 @@ class LoopNest:
         return next((hold for hold in reversed(placement.holds) if hold.tensor == tensor), None)
 
     def home(self, placement: Placement, tensor: str) -> str | None:
-        """The memory from or to which a placement moves a tensor; None for tensors that pass through links (rule 9)."""
+        """The memory from or to which a placement moves a tensor; None for tensors that pass through links (docs/model.md, rule 9)."""
         hold = self.holder(placement, tensor)
         if hold is not None:
             return hold.level
@@ -239,7 +239,7 @@ class LoopNest:
         return [variable for variable in dict.fromkeys(self.ranks(hold.tensor)) if variable not in outside]
 
     def refill_loops(self, hold: Storage) -> tuple[LoopRef, ...]:
-        """The loops at whose iterations a storage is filled anew, at one shape point (rule 9)."""
+        """The loops at whose iterations a storage is filled anew, at one shape point (docs/model.md, rule 9)."""
         return self.advancing(hold.loops, self.ranks(hold.tensor))
 
     def advancing(self, loops: Sequence[LoopRef], depends: Collection[str]) -> tuple[LoopRef, ...]:
@@ -254,7 +254,7 @@ class LoopNest:
 
     def backing(self, hold: Storage) -> str | None:
         """The memory behind a storage: that of a storage further out, else the outermost for tensors that come from there
-        or go there; None for the others, and for running tensors, which are never filled nor drained (rule 12)."""
+        or go there; None for the others, and for running tensors, which are never filled nor drained (docs/model.md, rule 12)."""
         tensor = self.checked.tensors[hold.tensor]
         outermost = self.arch.outermost.name
         if hold.level == outermost or running(tensor):

@@ -156,7 +156,7 @@ class Choice:
 
 
 def completed_in(plan: Plan, placement: Placement, loop: LoopRef) -> list[str]:
-    """The Einsums that use a loop and whose results a placement in it reads that does not use the loop itself (rule 5)."""
+    """The Einsums that use a loop and whose results a placement in it reads that does not use the loop itself (docs/model.md, rule 5)."""
     return [
         p.name
         for p in plan.placements

@@ -13,7 +13,7 @@ from fusemax.ir.checked import CheckedEinsum, Use, When
 from fusemax.ir.expr import variable_of
 
 SPARE = 2
-"""Entries of an element's registers that hold operands, not tiles in flight (the design's `4-simulator.md`)."""
+"""Entries of an element's registers that hold operands, not tiles in flight (docs/model.md, constants of the machine model)."""
 UNSTATED = 10
 """Entries of a register file whose size an architecture does not state: FuseMax's (MICRO 2024, section V)."""
 

@@ -105,7 +105,7 @@ def fitted(nest: LoopNest, splits: tuple[Split, ...]) -> LoopNest:
 
 
 def _fitted(nest: LoopNest, split: Split, part: Part, fit: Fit) -> LoopNest:
-    """Give a part the largest divisor of the rest for which all that is held at once fits; one copy each (rule 7)."""
+    """Give a part the largest divisor of the rest for which all that is held at once fits; one copy each (docs/model.md, rule 7)."""
     level, capacity = _capacity(nest.arch, fit, part)
     outer = next((p.variable for p in split.parts if p.extent is None), None)
     if outer is None:

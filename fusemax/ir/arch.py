@@ -8,10 +8,10 @@ from math import prod
 from typing import TypeVar
 
 EXECUTED_AS = {"mul": "mac", "sub": "add"}
-"""Kinds of operations that are done, counted and charged as another (the design's `3-model.md`)."""
+"""Kinds of operations that are done, counted and charged as another (docs/model.md, constants of the machine model)."""
 
 EXITS = frozenset({"south"})
-"""Edges of an array by which results leave; operands enter by all others (rule 14)."""
+"""Edges of an array by which results leave; operands enter by all others (docs/model.md, rule 14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Unit:
 
     @property
     def entering(self) -> dict[str, int]:
-        """Words per cycle that enter along each axis, over all edges but those by which results leave (rule 14)."""
+        """Words per cycle that enter along each axis, over all edges but those by which results leave (docs/model.md, rule 14)."""
         rates: dict[str, int] = {}
         for edge, axis in self.edges:
             if edge not in EXITS:
@@ -84,7 +84,7 @@ class Unit:
 
     @property
     def leaving(self) -> dict[str, int]:
-        """Words per cycle that leave along each axis (rule 14)."""
+        """Words per cycle that leave along each axis (docs/model.md, rule 14)."""
         return {axis: self.lengths[axis] for edge, axis in self.edges if edge in EXITS}
 
     def slots(self, kind: str) -> int | None:

@@ -102,7 +102,7 @@ def data_frame(records: Any) -> pandas.DataFrame:
 
 
 def estimate(bound: BoundMapping, accounting: Accounting) -> Estimate:
-    """Cost a bound mapping (the design's rules 1 to 16)."""
+    """Cost a bound mapping (docs/model.md, rules 1 to 16)."""
     arch, nest = bound.arch, bound.nest
     movement = traffic(nest)
     spent = times(nest, movement.crossings, bound.sizes)

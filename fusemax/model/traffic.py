@@ -82,7 +82,7 @@ def traffic(nest: LoopNest) -> Traffic:
             crossings.append(EdgeTraffic(number, Edge.IN, operand, nest.varying(placement, operand), words))
         result = placement.result
         words, home = nest.visits(placement, result), nest.written_home(placement)
-        if home is not None:  # written at every visit, read back at all but a word's first (rule 11)
+        if home is not None:  # written at every visit, read back at all but a word's first (docs/model.md, rule 11)
             counts += _counted(nest, placement, result, home, Transfer.WRITE, words)
             again = words - nest.distinct(result)
             counts += _counted(nest, placement, result, home, Transfer.READ_BACK, again)
@@ -96,7 +96,7 @@ def traffic(nest: LoopNest) -> Traffic:
 def _counted(
     nest: LoopNest, placement: Placement, operand: Operand, memory: str, kind: Transfer, words: Any
 ) -> Iterator[MemoryTraffic]:
-    """Words at a memory; a spilled share of a storage's reads and writes is traffic of the outermost too (rule 15)."""
+    """Words at a memory; a spilled share of a storage's reads and writes is traffic of the outermost too (docs/model.md, rule 15)."""
     reads, outermost = kind is not Transfer.WRITE, nest.arch.outermost.name
     yield MemoryTraffic(memory, kind, reads, operand.tensor, placement.name, words, placement.phase)
     hold = nest.holder(placement, operand.tensor)

@@ -189,7 +189,7 @@ class ShownMapping:
                 yield self._tile(name, node.level, loops)
 
     def _tile(self, tensor: str, level: str, loops: tuple[str, ...]) -> Held:
-        """Rule 9 of the design: a tile spans the loops inside over the tensor's ranks."""
+        """A tile spans the loops inside over the tensor's ranks (docs/model.md, rule 9)."""
         if tensor not in self.checked.tensors:  # a parameter that lists tensors, and no sizes to choose it by
             return Held(tensor, level, (), None)
         inside = dict.fromkeys(rank_variables(self.checked.tensors[tensor], self._splits()))

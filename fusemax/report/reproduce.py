@@ -24,7 +24,7 @@ from fusemax.validate.shapes import shape_names
 from fusemax.view import Table
 
 EXACT = 1e-6
-"""Published values without a tolerance of their own are reproduced to this, relative (the design's `3-model.md`)."""
+"""Published values without a tolerance of their own are reproduced to this, relative."""
 
 Value = Callable[[Row], float | None]
 Key = tuple[str, str | None, int | None]

@@ -1,4 +1,4 @@
-"""Live footprints: the values that the design derives, and what changes them."""
+"""Live footprints: values derived by hand, and what changes them."""
 
 from __future__ import annotations
 

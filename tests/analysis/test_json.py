@@ -1,4 +1,4 @@
-"""The JSON of an analysis: what docs/json.md promises, the example of the design, and values that SymPy reads back."""
+"""The JSON of an analysis: what docs/json.md promises, an example of it, and values that SymPy reads back."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_what_is_in_parentheses_is_in_the_document() -> None:
     assert all(f"`{key}`" in row for key in ("keep", "instead_of", "elements"))
 
 
-def test_the_example_of_the_design() -> None:
-    """The JSON of the 3-pass attention holds, literally, what the design shows."""
+def test_the_example_is_part_of_the_json() -> None:
+    """The JSON of the 3-pass attention holds the example, literally."""
     assert contains(analyzed("attention-3pass"), EXAMPLE)
 
 

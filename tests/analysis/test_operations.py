@@ -115,7 +115,7 @@ def test_operations_of_one_einsum(text: str, expected: dict[str, int]) -> None:
 
 
 def test_totals_of_attention() -> None:
-    """The totals of the design, for each batch and head: naive, with the division deferred, and in one pass."""
+    """The totals by hand, for each batch and head: naive, with the division deferred, and in one pass."""
     e, f, m, p, m1 = sympy.symbols("E F M P M1", integer=True, positive=True)
     b, h = sympy.symbols("B H", integer=True, positive=True)
     n = m * p

@@ -1,4 +1,4 @@
-"""Passes and what lives across them: the table of the design, an oracle on elements, and what must not change them."""
+"""Passes and what lives across them: a table of all shipped cascades, an oracle on elements, and what must not change them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_table_is_complete() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_shipped_cascades(name: str) -> None:
-    """Each shipped cascade has the passes of the design's table, over every rank and every family."""
+    """Each shipped cascade has the passes of the table, over every rank and every family."""
     found = passes_of(shipped(name))
     assert {group: of_group.passes for group, of_group in found.items()} == {
         group: TABLE[name].passes.get(group, 1) for group in found
@@ -105,7 +105,7 @@ def test_shipped_cascades(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_live_tensors(name: str) -> None:
-    """At each boundary, those tensors live that the design's table names; where there is one pass, none."""
+    """At each boundary, those tensors live that the table names; where there is one pass, none."""
     found = passes_of(shipped(name))
     for group, live in TABLE[name].live.items():
         assert [set(found[group].live[n]) for n in range(1, found[group].passes)] == list(live)

@@ -1,6 +1,6 @@
 """A literal walk of a bound mapping: every loop of every Einsum and of every hold, one iteration after the other.
 
-It follows rules 9 to 15 of the design's `3-model.md` word by word and multiplies nothing: an array keeps the tile that it
+It follows rules 9 to 15 of docs/model.md word by word and multiplies nothing: an array keeps the tile that it
 fetched last and fetches when the next one is another; a hold is filled when its tile is another than the one it has.
 """
 

@@ -36,7 +36,7 @@ FOLDER = Path(__file__).parents[2] / "mappings"
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.mapping"))
 HEAD = "mapping m\ncascade c\narch a\n"
 
-# As the design prints them (3-model.md, "Mapping files"), indented and with comments at the ends of lines.
+# Three shipped mappings in another layout: indented, and with comments at the ends of lines.
 BINDING = """
     mapping fusemax-binding
     cascade attention-1pass
@@ -184,7 +184,7 @@ BINDING_IR = Mapping(
 
 
 def test_six_mappings_are_shipped() -> None:
-    """The folder holds the five mappings of attention in the design, and that of linear layers."""
+    """The folder holds five mappings of attention, and that of linear layers."""
     assert SHIPPED == ["flat", "fusemax-architecture", "fusemax-binding", "fusemax-cascade", "linear", "unfused"]
 
 
@@ -199,8 +199,8 @@ def test_shipped_mappings_are_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", [BINDING, ARCHITECTURE, FLAT], ids=["binding", "architecture", "flat"])
-def test_the_design_prints_what_is_shipped(text: str) -> None:
-    """The mappings that the design prints parse as they stand there, and are those that are shipped."""
+def test_another_layout_is_the_shipped_mapping(text: str) -> None:
+    """Mappings in another layout parse to those that are shipped."""
     mapping = parse_mapping(text)
     assert mapping == load_mapping(mapping.name)
 

@@ -238,7 +238,7 @@ def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[str
 
 def _run_once(plan: Plan) -> Iterator[Problem]:
     """An Einsum without a loop's variable runs in the last iteration if it reads what the loop completes, else in the
-    first; it cannot do both (rule 5)."""
+    first; it cannot do both (docs/model.md, rule 5)."""
     for placement in plan.placements:
         for loop in placement.loops:
             if loop.variable in placement.variables:

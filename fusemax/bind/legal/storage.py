@@ -1,4 +1,4 @@
-"""Whether what outlives one tile is held somewhere: registers and links pass on a tile, and no more (rule 9)."""
+"""Whether what outlives one tile is held somewhere: registers and links pass on a tile, and no more (docs/model.md, rule 9)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The loop nests that an algorithm allows: what all Einsums share, what follows what, and what runs inside of an array.
 
 Einsums that need the end of a loop never share it with those that complete it: that is where a pass over a rank ends,
-and a body of loops with it (the analysis of `2-analysis.md`, applied to the loops of a nest).
+and a body of loops with it (the passes of docs/passes.md, applied to the loops of a nest).
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class Program:
 
     def fixed(self, number: int, loop: LoopRef) -> int:
         """The iteration of a loop in which an Einsum runs that does not use it: the last if it reads what the loop
-        completes, else the first (rule 5)."""
+        completes, else the first (docs/model.md, rule 5)."""
         return int(self.loop_nest.fixed_iteration(self.plan.placements[number], loop))
 
     def latency(self, placement: Placement) -> int:

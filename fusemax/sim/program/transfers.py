@@ -171,7 +171,7 @@ class Tiles:
         return self.loop_nest.ranks(series.tensor)
 
     def hold_nest(self, hold: Storage) -> Nest:
-        """The loops at whose iterations a hold is filled anew (rule 9)."""
+        """The loops at whose iterations a hold is filled anew (docs/model.md, rule 9)."""
         loops = self.loop_nest.refill_loops(hold)
         return Nest(loops, tuple(int(self.loop_nest.extents[loop.variable]) for loop in loops))
 
@@ -322,5 +322,5 @@ def _copies(sizes: Mapping[int, float], capacity: float | None) -> dict[int, int
 
 
 def _in_its_place(hold: Storage, base: Storage, sizes: Mapping[int, float]) -> bool:
-    """Whether a hold takes the place of another (rule 15)."""
+    """Whether a hold takes the place of another (docs/model.md, rule 15)."""
     return hold.order not in sizes and hold.loops == base.loops and base.spills
