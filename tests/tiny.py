@@ -35,9 +35,13 @@ units:
       add: {{slots: 1, energy: 3 pJ}}
       max: {{slots: 1, energy: 1 pJ}}
       div: {{slots: 2, energy: 7 pJ}}
-      exp: {{slots: 4, energy: 9 pJ}}
+      exp: {{slots: {exp}, energy: 9 pJ}}
       rsqrt: {{slots: 3, energy: 8 pJ}}
       select: {{slots: 1, energy: 2 pJ}}
+      log: {{slots: 1, energy: 4 pJ}}
+      sqrt: {{slots: 1, energy: 4 pJ}}
+      neg: {{slots: 1, energy: 4 pJ}}
+      abs: {{slots: 1, energy: 4 pJ}}
 {queue}"""
 BETWEEN = "  middle: {{size: {middle} B, access: 64 bit, energy: {{read: 40 pJ, write: 50 pJ}}}}\n"
 ENTERING = "north: columns, west: rows, south: columns"
@@ -45,12 +49,13 @@ ENTERING = "north: columns, west: rows, south: columns"
 
 def machine(
     rows: int = 4, columns: int = 4, lanes: int = 4, bandwidth: float = 8, buffer: int = 1 << 16, entries: int | None = 10,
-    queue: int | None = None, middle: int | None = None, edges: str = ENTERING, word: int = 16,
+    queue: int | None = None, middle: int | None = None, edges: str = ENTERING, word: int = 16, exp: int = 4,
 ) -> Arch:  # fmt: skip
-    """A 2D and a 1D array at 1 GHz, so that `bandwidth` is bytes a cycle; with `middle` bytes a memory between both."""
+    """A 2D and a 1D array at 1 GHz, so that `bandwidth` is bytes a cycle; with `middle` bytes a memory more. `exp` are its
+    slots on the 1D array."""
     return parse_arch(
         MACHINE.format(
-            rows=rows, columns=columns, lanes=lanes, bandwidth=bandwidth, buffer=buffer, edges=edges, word=word,
+            rows=rows, columns=columns, lanes=lanes, bandwidth=bandwidth, buffer=buffer, edges=edges, word=word, exp=exp,
             entries="" if entries is None else f"entries: {entries}, ",
             queue="" if queue is None else f"    queue: {queue}\n",
             between="" if middle is None else BETWEEN.format(middle=middle),
