@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from fusemax.bind.capacity import held_together, tiles, used_bytes
+from fusemax.bind.instantiate import instantiate
 from fusemax.bind.legal.fusion import problems_of, shares_of
 from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.plan import Choice, Plan, Planner, with_places
-from fusemax.bind.sizes import axes_of, exactly, extent_of, number_of, sizes_of, value_of, variables_of
+from fusemax.bind.parameters import Choice, choice_of
+from fusemax.bind.plan import Plan, Planner, with_places
+from fusemax.bind.sizes import axes_of, exactly, extent_of, sizes_of, variables_of
 from fusemax.bind.splits import uneven_parts
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
-from fusemax.ir.expr import Apply, Name, Number, rank_of
+from fusemax.ir.expr import rank_of
 from fusemax.ir.mapping import Fit, Length, Open, Part, Split
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.units import readable_bytes
@@ -28,7 +30,10 @@ from fusemax.units import readable_bytes
 
 @dataclass(frozen=True, slots=True)
 class BoundMapping:
-    """A plan with numbers: sizes of ranks, extents of loops, and the counter of movement over them."""
+    """A plan with numbers: sizes of ranks, extents of loops, and the counter of movement over them.
+
+    `mapping` is the instance that was planned: without cases and lists of tensors.
+    """
 
     checked: Checked
     arch: Arch
@@ -52,9 +57,10 @@ def bind_unchecked(
 ) -> BoundMapping:
     """Bind a mapping as if its memories had room for all that it holds; `fits` tells where they have."""
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
-    choice = _choice(mapping, sizes, parameters)
+    choice = choice_of(mapping, sizes, parameters)
     with for_its_cascade(checked, mapping):
-        plan = Planner(checked, arch, mapping, choice).plan()
+        chosen = instantiate(mapping, choice)
+        plan = Planner(checked, arch, chosen, choice.numbers).plan()
     splits = _splits(checked, mapping)
     _check_legal(checked, arch, mapping, plan, splits, choice)
     extents, longest = _extents(checked, arch, mapping, sizes, choice)
@@ -64,7 +70,7 @@ def bind_unchecked(
             if isinstance(part.extent, Fit):
                 _fit(arch, split, part, part.extent, nest)
     _check_axes(arch, nest)
-    return BoundMapping(checked, arch, mapping, plan, sizes, nest)
+    return BoundMapping(checked, arch, chosen, plan, sizes, nest)
 
 
 def lengths(
@@ -72,7 +78,7 @@ def lengths(
 ) -> dict[str, Any]:
     """The longest extents of all variables and parts, by the splits alone. Raises `FusemaxError` where they do not divide."""
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
-    extents, longest = _extents(checked, arch, mapping, sizes, _choice(mapping, sizes, parameters))
+    extents, longest = _extents(checked, arch, mapping, sizes, choice_of(mapping, sizes, parameters))
     return {**extents, **longest}
 
 
@@ -119,36 +125,6 @@ def _check_legal(
     if len(_LEGAL) >= MOST_LEGAL:
         _LEGAL.clear()
     _LEGAL[key] = (checked, arch, mapping)
-
-
-# ---------------------------------------------------------------------------------------------------------- parameters
-
-
-def _choice(mapping: MappingFile, sizes: Mapping[str, Any], given: Mapping[str, Any]) -> Choice:
-    """One value for every parameter: as given, else its default."""
-    known = [parameter.name for parameter in mapping.parameters]
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known) or (f"its parameters are {listed(known)}" if known else "it has none")
-            raise FusemaxError(f"mapping '{mapping.name}' has no parameter '{name}'", hint)
-    numbers: dict[str, Any] = {}
-    words: dict[str, tuple[str, ...]] = {}
-    for parameter in mapping.parameters:
-        value = given.get(parameter.name, parameter.default)
-        default = parameter.default
-        listing = isinstance(default, tuple) or (isinstance(default, Name) and default.name not in {*sizes, *numbers})
-        match value:
-            case tuple() | list() if listing:
-                words[parameter.name] = tuple(value)
-            case str() if listing:
-                words[parameter.name] = tuple(value.split())
-            case Name(name) if name not in sizes and name not in numbers:
-                words[parameter.name] = (name,)
-            case Number() | Name() | Apply():
-                numbers[parameter.name] = value_of(value, {**sizes, **numbers}, parameter.span)
-            case _:
-                numbers[parameter.name] = number_of(mapping, parameter.name, value)
-    return Choice(numbers, words)
 
 
 # ------------------------------------------------------------------------------------------------------------- extents
