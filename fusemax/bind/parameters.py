@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.expr import Expr, Name
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.mapping import Parameter
-from fusemax.units import readable_length
+from fusemax.units import integer_of, readable_length
 
 Value = Amount | str | Sequence[str]
 """A value to give for a parameter: a number, a number for each point of a grid, or words, also in one text."""
@@ -142,16 +141,6 @@ def _matches(cell: str, key: str, model: str, seq: int | None) -> bool:
         case "seq":
             return integer_of(cell) == seq
     return False
-
-
-def integer_of(text: str) -> int | None:
-    """An integer, with K, M or G for powers of 1024; None if the text is none.
-
-    >>> integer_of("64K"), integer_of("1024"), integer_of("all")
-    (65536, 1024, None)
-    """
-    match = re.fullmatch(r"(\d{1,18})([KMG]?)", text.strip(), re.IGNORECASE)
-    return int(match[1]) * 1024 ** " KMG".index(match[2].upper() or " ") if match else None
 
 
 def value_of_text(mapping: MappingFile, name: str, text: str) -> int | float | tuple[str, ...]:
