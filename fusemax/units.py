@@ -118,6 +118,25 @@ def bytes_of_words(words: Fraction | int, word_bits: int) -> int:
     return ceil(Fraction(words) * word_bits / 8)
 
 
+def integer_of(text: str, most_digits: int = 18, signed: bool = False) -> int | None:
+    """An integer, with K, M or G for powers of 1024; None if the text is none, or has more digits.
+
+    >>> integer_of("64K"), integer_of(" 1024 "), integer_of("all"), integer_of("-1m", signed=True)
+    (65536, 1024, None, -1048576)
+    """
+    found = re.fullmatch(rf"({'-?' if signed else ''}\d{{1,{most_digits}}})([KMG]?)", text.strip(), re.IGNORECASE)
+    return int(found[1]) * power_of_1024(found[2]) if found else None
+
+
+def power_of_1024(suffix: str) -> int:
+    """The factor for which K, M or G stands behind a number; 1 for nothing.
+
+    >>> power_of_1024("m"), power_of_1024("")
+    (1048576, 1)
+    """
+    return 1 << 10 * ("", "K", "M", "G").index(suffix.upper())
+
+
 def readable_bytes(count: float) -> str:
     """Bytes as a person reads them.
 

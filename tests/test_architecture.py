@@ -119,6 +119,45 @@ def terminal_use(module: str, tree: ast.Module) -> Iterator[str]:
     yield from (f"imports {name}" for name in imported(tree) if name in own or name.split(".")[0] in own)
 
 
+WALKERS = ("fusemax.ir.walk", "fusemax.ir.print_mapping", "fusemax.bind.plan")
+"""Modules that may recurse over the tree of a mapping: the walks, the printer and the binder."""
+WITH_BODIES = {"For", "Block", "Case"}
+
+
+def second_walks(module: str, tree: ast.Module) -> Iterator[str]:
+    """Functions that tell loops, blocks or cases of a mapping apart and call themselves, also by way of others."""
+    if module in WALKERS:
+        return
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    calls = {name: called(function) & functions.keys() for name, function in functions.items()}
+    for name, function in functions.items():
+        reached: set[str] = set()
+        fresh = calls[name]
+        while fresh - reached:
+            reached |= fresh
+            fresh = {other for each in reached for other in calls[each]}
+        if name in reached and told_apart(function) & WITH_BODIES:
+            yield f"{name} in line {function.lineno} recurses over the tree of a mapping: use fusemax.ir.walk"
+
+
+def called(function: ast.FunctionDef) -> set[str]:
+    """The names of functions and methods that a function calls or passes on."""
+    names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    return names | {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
+
+
+def told_apart(function: ast.FunctionDef) -> set[str]:
+    """The classes for which a function looks."""
+    found: set[str] = set()
+    for node in ast.walk(function):
+        match node:
+            case ast.MatchClass(cls=ast.Name(id=name)):
+                found.add(name)
+            case ast.Call(func=ast.Name(id="isinstance"), args=[_, kinds]):
+                found |= {each.id for each in ast.walk(kinds) if isinstance(each, ast.Name)}
+    return found
+
+
 def shipped_designs() -> frozenset[str]:
     """The names of shipped cascades, machines and workloads that are too long to be found by chance."""
     files = [file for kind in ("cascades", "arch", "mappings") for file in (ROOT / kind).rglob("*") if file.is_file()]
@@ -178,7 +217,7 @@ def violations(paths: list[Path], check: Check) -> str:
     )
 
 
-RULES: tuple[Check, ...] = (upward_imports, parser_imports, foreign_imports_of_the_ir, terminal_use)
+RULES: tuple[Check, ...] = (upward_imports, parser_imports, foreign_imports_of_the_ir, terminal_use, second_walks)
 
 
 @pytest.mark.parametrize("check", RULES, ids=lambda check: check.__name__)
@@ -228,6 +267,14 @@ def test_the_package_keeps_the_rule(check: Check) -> None:
             "fusemax.report",
             "import sys\nprint(sys.argv)\nfrom click import echo",
             ["calls print() in line 2", "uses sys.argv in line 2", "imports click.echo"],
+        ),
+        (second_walks, "fusemax.bind.plan", "def f(n):\n  if isinstance(n, For): f(n.body)", []),
+        (second_walks, "fusemax.report", "def f(n):\n  return [g for g in walk(n) if isinstance(g, For | Block)]", []),
+        (
+            second_walks,
+            "fusemax.report",
+            "class A:\n  def f(self, n):\n    match n:\n      case For(): self.g(n)\n  def g(self, n):\n    self.f(n.body)",
+            ["f in line 2 recurses over the tree of a mapping: use fusemax.ir.walk"],
         ),
     ],
 )

@@ -11,22 +11,26 @@ from typing import Any
 import numpy as np
 
 from fusemax.bind.capacity import capacity_problems
+from fusemax.bind.instantiate import instantiate
 from fusemax.bind.legal.fusion import problems_of, shares_of
 from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.plan import Choice, Plan, Planner
-from fusemax.bind.sizes import number_of, sizes_of, value_of
+from fusemax.bind.parameters import Choice, choice_of
+from fusemax.bind.plan import Plan, Planner
+from fusemax.bind.sizes import sizes_of
 from fusemax.bind.splits import extents_of, fitted, splits_of
 from fusemax.bind.tensors import Splits, with_places
-from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
+from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
-from fusemax.ir.expr import Apply, Name, Number
 from fusemax.ir.mapping import Mapping as MappingFile
 
 
 @dataclass(frozen=True, slots=True)
 class BoundMapping:
-    """A mapping of a cascade on a machine at sizes: its plan, and the loop nest, which answers all geometric questions."""
+    """A mapping of a cascade on a machine at sizes: its plan, and the loop nest, which answers all geometric questions.
+
+    `mapping` is the instance that was planned: without cases and lists of tensors.
+    """
 
     checked: Checked
     arch: Arch
@@ -46,10 +50,11 @@ def bind(
     `check_capacity` memories hold whatever is in them, and `capacity.fits` tells at which points they have room.
     """
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
-    choice = _choice(mapping, sizes, parameters)
+    choice = choice_of(mapping, sizes, parameters)
     splits = splits_of(checked, mapping)
     with for_its_cascade(checked, mapping):
-        plan = Planner(checked, arch, mapping, choice, splits).plan()
+        chosen = instantiate(mapping, choice)
+        plan = Planner(checked, arch, chosen, choice.numbers, splits).plan()
     _check_legal(checked, arch, mapping, plan, splits, choice)
     extents = extents_of(checked, arch, mapping, sizes, choice)
     nest = LoopNest(checked, arch, plan, extents.mean, with_places(checked, splits), extents.longest)
@@ -57,7 +62,7 @@ def bind(
     problems = [*_axis_problems(nest)] or [*(capacity_problems(nest) if check_capacity else ())]
     if problems:
         raise FusemaxError(problems)
-    return BoundMapping(checked, arch, mapping, plan, sizes, nest)
+    return BoundMapping(checked, arch, chosen, plan, sizes, nest)
 
 
 def lengths(
@@ -65,7 +70,7 @@ def lengths(
 ) -> dict[str, Any]:
     """The longest extents of all variables and parts, by the splits alone. Raises `FusemaxError` where they do not divide."""
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
-    extents = extents_of(checked, arch, mapping, sizes, _choice(mapping, sizes, parameters))
+    extents = extents_of(checked, arch, mapping, sizes, choice_of(mapping, sizes, parameters))
     return {**extents.mean, **extents.longest}
 
 
@@ -117,33 +122,3 @@ def _axis_problems(nest: LoopNest) -> list[Problem]:
                 hint = f"split '{variable}': `= {placement.unit}.{axis}`"
                 problems.setdefault(message, Problem(message, placement.span, hint))
     return [*problems.values()]
-
-
-# ---------------------------------------------------------------------------------------------------------- parameters
-
-
-def _choice(mapping: MappingFile, sizes: Mapping[str, Any], given: Mapping[str, Any]) -> Choice:
-    """One value for every parameter: as given, else its default."""
-    known = [parameter.name for parameter in mapping.parameters]
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known) or (f"its parameters are {listed(known)}" if known else "it has none")
-            raise FusemaxError(f"mapping '{mapping.name}' has no parameter '{name}'", hint)
-    numbers: dict[str, Any] = {}
-    words: dict[str, tuple[str, ...]] = {}
-    for parameter in mapping.parameters:
-        value = given.get(parameter.name, parameter.default)
-        default = parameter.default
-        listing = isinstance(default, tuple) or (isinstance(default, Name) and default.name not in {*sizes, *numbers})
-        match value:
-            case tuple() | list() if listing:
-                words[parameter.name] = tuple(value)
-            case str() if listing:
-                words[parameter.name] = tuple(value.split())
-            case Name(name) if name not in sizes and name not in numbers:
-                words[parameter.name] = (name,)
-            case Number() | Name() | Apply():
-                numbers[parameter.name] = value_of(value, {**sizes, **numbers}, parameter.span)
-            case _:
-                numbers[parameter.name] = number_of(mapping, parameter.name, value)
-    return Choice(numbers, words)

@@ -1,24 +1,98 @@
-"""Which parameters a mapping gets: what its table says for a model and length, and what a user sets."""
+"""The values of a mapping's parameters: defaults, the row of its table for a model and length, and a user's settings."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
+from fusemax.bind.sizes import Amount, number_of, value_of
+from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
+from fusemax.ir.expr import Expr, Name
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.mapping import Parameter
-from fusemax.units import readable_length
+from fusemax.units import integer_of, readable_length
+
+Value = Amount | str | Sequence[str]
+"""A value to give for a parameter: a number, a number for each point of a grid, or words, also in one text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value for every parameter: numbers or arrays for expressions, words for lists."""
+
+    numbers: Mapping[str, Amount]
+    words: Mapping[str, tuple[str, ...]]
+
+
+def choice_of(mapping: MappingFile, sizes: Mapping[str, Amount], given: Mapping[str, Value]) -> Choice:
+    """One value for every parameter: as given, else its default, an expression over sizes and the parameters before it.
+
+    Raises `FusemaxError` for parameters that the mapping has not, and for values that are no numbers.
+
+    >>> from fusemax import load_mapping
+    >>> choice = choice_of(load_mapping("flat"), {"P": 1024}, {"qk": "weight"})
+    >>> choice.numbers, choice.words["qk"], choice.words["av"]
+    ({'rows': 1024, 'share': 0}, ('weight',), ('output',))
+    """
+    known = [parameter.name for parameter in mapping.parameters]
+    for name in given:
+        if name not in known:
+            raise FusemaxError([no_parameter(mapping, name)])
+    words = words_of(mapping, given)
+    numbers: dict[str, Amount] = {}
+    for parameter in mapping.parameters:
+        name, value = parameter.name, given.get(parameter.name, parameter.default)
+        lengths = {**sizes, **numbers}
+        if name in words:
+            continue
+        if isinstance(parameter.default, Name) and parameter.default.name not in lengths and _listed(value) is not None:
+            words[name] = _listed(value) or ()
+        elif isinstance(value, Name) and value.name not in lengths:
+            words[name] = (value.name,)
+        elif isinstance(value, Expr):
+            numbers[name] = value_of(value, lengths, parameter.span)
+        else:
+            numbers[name] = number_of(mapping, name, value)
+    return Choice(numbers, words)
+
+
+def words_of(mapping: MappingFile, given: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
+    """The words of the parameters that list some, whatever the sizes are: as given, else as their defaults.
+
+    >>> from fusemax import load_mapping
+    >>> words_of(load_mapping("flat"), {"kept": "Q AV"})
+    {'kept': ('Q', 'AV'), 'qk': ('output',), 'av': ('output',)}
+    """
+    values = {p.name: given.get(p.name, p.default) for p in mapping.parameters if isinstance(p.default, tuple)}
+    return {name: words for name, value in values.items() if (words := _listed(value)) is not None}
+
+
+def _listed(value: Value | Expr) -> tuple[str, ...] | None:
+    """The words that a value lists."""
+    match value:
+        case tuple() | list():
+            return tuple(value)
+        case str():
+            return tuple(value.split())
+    return None
+
+
+def no_parameter(mapping: MappingFile, name: str, span: Span | None = None) -> Problem:
+    """The problem with a name that is no parameter of a mapping."""
+    known = [parameter.name for parameter in mapping.parameters]
+    hint = did_you_mean(name, known) or (f"its parameters are {listed(known)}" if known else "it has none")
+    return Problem(f"mapping '{mapping.name}' has no parameter '{name}'", span, hint)
+
+
+# --------------------------------------------------------------------------------------------------- tables and texts
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Values of parameters that do not keep their defaults, and, if the table was of no help, why."""
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Value]
     remark: str | None = None
 
     @contextmanager
@@ -69,17 +143,7 @@ def _matches(cell: str, key: str, model: str, seq: int | None) -> bool:
     return False
 
 
-def integer_of(text: str) -> int | None:
-    """An integer, with K, M or G for powers of 1024; None if the text is none.
-
-    >>> integer_of("64K"), integer_of("1024"), integer_of("all")
-    (65536, 1024, None)
-    """
-    match = re.fullmatch(r"(\d{1,18})([KMG]?)", text.strip(), re.IGNORECASE)
-    return int(match[1]) * 1024 ** " KMG".index(match[2].upper() or " ") if match else None
-
-
-def value_of_text(mapping: MappingFile, name: str, text: str) -> Any:
+def value_of_text(mapping: MappingFile, name: str, text: str) -> int | float | tuple[str, ...]:
     """The value of a parameter as a user or a table writes it: words where its default is words, else a number.
 
     Raises `FusemaxError` for a parameter that the mapping has not, and for a text that is no number.
@@ -106,9 +170,7 @@ def value_of_text(mapping: MappingFile, name: str, text: str) -> Any:
 
 def _parameter(mapping: MappingFile, name: str) -> Parameter:
     """The parameter of a name."""
-    found = next((parameter for parameter in mapping.parameters if parameter.name == name), None)
-    if found is None:
-        known = [parameter.name for parameter in mapping.parameters]
-        hint = did_you_mean(name, known) or (f"its parameters are {listed(known)}" if known else "it has none")
-        raise FusemaxError(f"mapping '{mapping.name}' has no parameter '{name}'", hint)
-    return found
+    for parameter in mapping.parameters:
+        if parameter.name == name:
+            return parameter
+    raise FusemaxError([no_parameter(mapping, name)])

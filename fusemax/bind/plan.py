@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from fusemax.bind.tensors import Splits, parts_of
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
+from fusemax.ir.expr import Name, Number
 from fusemax.ir.mapping import Block, BlockKind, Case, For, Hold, Node, Overlap, PlacedEinsum, UnitBlock, Wait
 from fusemax.ir.mapping import Mapping as MappingFile
 
@@ -147,16 +148,8 @@ class Plan:
     phases: int
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One value for every parameter: numbers or arrays for expressions, words for lists."""
-
-    numbers: Mapping[str, Any]
-    words: Mapping[str, tuple[str, ...]]
-
-
 def completed_in(plan: Plan, placement: Placement, loop: LoopRef) -> list[str]:
-    """The Einsums that use a loop and whose results a placement in it reads that does not use the loop itself (docs/model.md, rule 5)."""
+    """The Einsums that use a loop, and whose results a placement reads that stands in it without using it (docs/model.md, rule 5)."""
     return [
         p.name
         for p in plan.placements
@@ -167,10 +160,12 @@ def completed_in(plan: Plan, placement: Placement, loop: LoopRef) -> list[str]:
 
 
 class Planner:
-    """Walks the tree of a mapping with one choice of its parameters."""
+    """Walks the tree of a mapping without cases; `numbers` are the values of its parameters."""
 
-    def __init__(self, checked: Checked, arch: Arch, mapping: MappingFile, choice: Choice, splits: Splits) -> None:
-        self.checked, self.arch, self.mapping, self.choice, self.splits = checked, arch, mapping, choice, splits
+    def __init__(
+        self, checked: Checked, arch: Arch, mapping: MappingFile, numbers: Mapping[str, Any], splits: Splits
+    ) -> None:
+        self.checked, self.arch, self.mapping, self.numbers, self.splits = checked, arch, mapping, numbers, splits
         self.placements: list[Placement] = []
         self.holds: list[Storage] = []
         self.problems: list[Problem] = []
@@ -197,7 +192,6 @@ class Planner:
         self, nodes: Sequence[Node], loops: tuple[LoopRef, ...], holds: tuple[Storage, ...], body: int
     ) -> tuple[Composition | int | WaitFor, ...]:
         """The children of one body; holds count for the whole of it."""
-        nodes = tuple(self.chosen(nodes))
         for node in nodes:
             if isinstance(node, Hold):
                 holds += self.held(node, loops)
@@ -214,36 +208,11 @@ class Planner:
                     found.append(WaitFor(tensor, loops, node.span))
                 case Hold():
                     pass
+                case Case():
+                    raise AssertionError("a mapping is planned when its cases are chosen")
+                case _:
+                    assert_never(node)
         return tuple(found)
-
-    def chosen(self, nodes: Iterable[Node]) -> Iterable[Node]:
-        """The nodes, with the branch of every `case` in its place."""
-        for node in nodes:
-            if not isinstance(node, Case):
-                yield node
-                continue
-            value = self.choice.words.get(node.parameter)
-            branch = next((body for name, body in node.branches if (name,) == value), None)
-            if branch is None:
-                self.problems.append(self.no_case(node, value))
-                continue
-            yield from self.chosen(branch)
-
-    def no_case(self, node: Case, value: tuple[str, ...] | None) -> Problem:
-        """Why none of the branches of a `case` is taken."""
-        names = [name for name, _ in node.branches]
-        if node.parameter in self.choice.numbers:
-            message = f"`case {node.parameter}`, but that parameter is a number and no word"
-            return Problem(message, node.span, f"give it a default like `{names[0]}`")
-        if value is None:
-            known = [parameter.name for parameter in self.mapping.parameters]
-            hint = did_you_mean(node.parameter, known) or (
-                f"its parameters are {listed(known)}" if known else "it has none"
-            )
-            return Problem(f"mapping '{self.mapping.name}' has no parameter '{node.parameter}'", node.span, hint)
-        word = " ".join(value)
-        hint = did_you_mean(word, names) or f"choose {listed(names, word='or')}"
-        return Problem(f"no case '{word}' of '{node.parameter}'", node.span, hint)
 
     def loop(self, node: For, loops: tuple[LoopRef, ...], holds: tuple[Storage, ...]) -> Composition:
         """A loop node; its variables are loops of their own, outermost first."""
@@ -265,15 +234,12 @@ class Planner:
 
     def held(self, node: Hold, loops: tuple[LoopRef, ...]) -> tuple[Storage, ...]:
         """The holds of one `hold` line."""
-        kept = set(self.choice.words.get(node.unless, ())) if node.unless else set()
-        names = [name for word in node.tensors for name in self.choice.words.get(word, (word,))]
         spill = self.spilled(node)
         refs: list[Storage] = []
-        for name in names:
+        for name in node.tensors:
             if name not in self.checked.tensors:
-                hint = did_you_mean(name, self.checked.tensors) or f"tensors are {listed(self.checked.tensors, 20)}"
-                self.problems.append(Problem(f"unknown tensor '{name}'", node.span, hint))
-            elif name not in kept:
+                self.problems.append(unknown_tensor(self.checked, name, node.span))
+            else:
                 refs.append(
                     Storage(
                         name, node.level, loops, spill, node.spill is not None, len(self.holds) + len(refs), node.span
@@ -284,15 +250,13 @@ class Planner:
 
     def spilled(self, node: Hold) -> Any:
         """The share of a hold that does not fit."""
-        from fusemax.ir.expr import Name, Number
-
         match node.spill:
             case None:
                 return 0
             case Number(value):
                 return value
-            case Name(name) if name in self.choice.numbers:
-                return self.choice.numbers[name]
+            case Name(name) if name in self.numbers:
+                return self.numbers[name]
         self.problems.append(Problem("a share that is no number and no parameter", node.span, "write `spill 0.5`"))
         return 0
 
@@ -341,3 +305,9 @@ class Planner:
             )
             return None
         return writers[0]
+
+
+def unknown_tensor(checked: Checked, name: str, span: Span | None) -> Problem:
+    """The problem with a name that is no tensor of the cascade."""
+    hint = did_you_mean(name, checked.tensors) or f"tensors are {listed(checked.tensors, 20)}"
+    return Problem(f"unknown tensor '{name}'", span, hint)

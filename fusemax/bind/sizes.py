@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
@@ -16,6 +17,8 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.validate import solve_shapes
 from fusemax.validate.shapes import bad_size, shape_names
 
+Amount = int | float | NDArray[Any]
+"""A number, or an array with one for each point of a grid."""
 Sizes = dict[str, Any]
 LARGEST = 2.0**58
 """Points of an iteration space; a count of several of them at once adds up at most 32."""

@@ -16,7 +16,8 @@ import numpy as np
 
 from fusemax.bind.capacity import overflow, used_bytes
 from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.plan import Choice, Extent, Plan
+from fusemax.bind.parameters import Choice
+from fusemax.bind.plan import Extent, Plan
 from fusemax.bind.sizes import axes_of, exactly, extent_of, variables_of
 from fusemax.bind.tensors import Splits
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from fusemax import resources
 from fusemax.errors import FusemaxError
+from fusemax.units import integer_of
 
 if TYPE_CHECKING:
     Kind = click.ParamType[Any]
@@ -90,10 +91,9 @@ def integer(text: str, what: str, least: int = 1) -> int:
     >>> integer("64K", "length")
     65536
     """
-    match = re.fullmatch(r"(-?\d{1,40})([KMGkmg]?)", text.strip())
-    if match is None:
+    value = integer_of(text, most_digits=40, signed=True)
+    if value is None:
         raise FusemaxError(f"{what}: '{text[:60]}' is not an integer", "write a number like 1024, 64K or 1M")
-    value: int = int(match[1]) * 1024 ** " KMG".index(match[2].upper() or " ")
     if value < least:
         raise FusemaxError(f"{what}: {text.strip()} is less than {least}", f"give an integer of at least {least}")
     return value

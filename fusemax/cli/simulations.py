@@ -12,6 +12,7 @@ from fusemax.cli.models import PICTURES
 from fusemax.cli.options import MAPPING, Command, Kind, arch_option, json_option, set_option, shape_options
 from fusemax.cli.output import FAILURE, Progress, print_json, print_wrote, width
 from fusemax.errors import FusemaxError
+from fusemax.units import power_of_1024
 
 
 class Window(Kind):
@@ -34,7 +35,7 @@ def _cycles(text: str, default: float) -> float | None:
     found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d{1,3})?|\.\d+)([KMG]?)", text.strip(), re.IGNORECASE)
     if found is None:
         return None if text.strip() else default
-    number = float(found[1]) * 1024.0 ** " KMG".index(found[2].upper() or " ")
+    number = float(found[1]) * power_of_1024(found[2])
     return number if number < float("inf") else None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fusemax.bind.parameters import integer_of
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
@@ -13,6 +12,7 @@ from fusemax.ir.expr import Number
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.mapping import Open
 from fusemax.mapper.space.nests import nests
+from fusemax.units import integer_of
 
 
 @dataclass(frozen=True)

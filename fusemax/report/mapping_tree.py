@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, assert_never
@@ -33,6 +33,7 @@ from fusemax.ir.mapping import (
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.print_cascade import print_einsum, print_expr
 from fusemax.ir.print_mapping import print_parameter
+from fusemax.ir.walk import Body, fold, located
 from fusemax.report.arch_tree import Tree, arch_tree
 from fusemax.units import bytes_of_words, readable_bytes
 
@@ -75,7 +76,7 @@ class ShownMapping:
         head += [Tree(text) for text in self.room()]
         head += [Tree(f"split {split.variable}: {', '.join(map(self._part, split.parts))}") for split in mapping.splits]
         title = f"{mapping.name}: {mapping.cascade} on {self.arch.name}"
-        return Tree(title, (*head, *self._nodes(mapping.body, ())))
+        return Tree(title, (*head, *fold(self._body, self._node)))
 
     def __str__(self) -> str:
         return str(self.tree())
@@ -127,41 +128,26 @@ class ShownMapping:
 
     # ------------------------------------------------------------------------------------------------------- the tree
 
-    def _nodes(self, nodes: Sequence[Node], loops: tuple[str, ...]) -> tuple[Tree, ...]:
-        return tuple(tree for node in self.chosen(nodes) for tree in self._node(node, loops))
+    @property
+    def _body(self) -> Body:
+        """The tree of loops; where the sizes are known, without cases and lists of tensors."""
+        return self.bound.mapping.body if self.bound else self.mapping.body
 
-    def chosen(self, nodes: Sequence[Node]) -> Iterator[Node]:
-        """The nodes; where the parameters are known, the branch of a `case` in its place."""
-        for node in nodes:
-            branches = dict(node.branches) if isinstance(node, Case) else {}
-            branch = " ".join(self._words(node.parameter)) if isinstance(node, Case) else ""
-            if self.bound is not None and branch in branches:
-                yield from self.chosen(branches[branch])
-            else:
-                yield node
-
-    def _words(self, name: str) -> tuple[str, ...]:
-        """The words of a parameter; other names stand for themselves."""
-        defaults = {parameter.name: parameter.default for parameter in self.mapping.parameters}
-        value = self.parameters.get(name, defaults.get(name, (name,)))
-        return value if isinstance(value, tuple) else (name,)
-
-    def _node(self, node: Node, loops: tuple[str, ...]) -> Iterator[Tree]:
+    def _node(self, node: Node, around: Body, below: tuple[tuple[Tree, ...], ...]) -> Iterator[Tree]:
         match node:
-            case For(overlap, variables, body):
+            case For(overlap, variables):
                 text = f"{overlap.value} {', '.join(map(self._many, variables))}{REMARKS.get(overlap, '')}"
-                yield Tree(text, self._nodes(body, loops + variables))
-            case Block(block, body):
-                yield Tree(f"{block.value}{REMARKS.get(block, '')}", self._nodes(body, loops))
+                yield Tree(text, below[0])
+            case Block(block):
+                yield Tree(f"{block.value}{REMARKS.get(block, '')}", below[0])
             case Case(parameter, branches):
-                below = tuple(Tree(f"if it says {value}", self._nodes(body, loops)) for value, body in branches)
-                yield Tree(f"as {parameter} says", below)
+                words = (word for word, _ in branches)
+                trees = tuple(Tree(f"if it says {word}", each) for word, each in zip(words, below, strict=True))
+                yield Tree(f"as {parameter} says", trees)
             case Hold(level=level, unless=unless):
-                held = tuple(self.held(node, loops))
-                share = self._spilled(node)
-                if held:
-                    exception = f" (unless in {unless})" if unless and self.bound is None else ""
-                    yield Tree(f"{level} holds {', '.join(map(_held, held))}{exception}{share}")
+                held = ", ".join(map(_held, self.held(node, around)))
+                exception = f" (unless in {unless})" if unless else ""
+                yield Tree(f"{level} holds {held}{exception}{self._spilled(node)}")
             case Wait(tensor):
                 yield Tree(f"wait until {tensor} has drained")
             case UnitBlock():
@@ -180,13 +166,10 @@ class ShownMapping:
                 return f" ({self.parameters[name]:.3g} of them spilled)" if self.parameters[name] else ""
         return f" ({print_expr(node.spill)} of them spilled)"
 
-    def held(self, node: Hold, loops: tuple[str, ...]) -> Iterator[Held]:
+    def held(self, node: Hold, around: Body) -> Iterator[Held]:
         """The tensors of a `hold` line, each with its tile below the loops around."""
-        listed = [name for word in node.tensors for name in (self._words(word) if self.bound else (word,))]
-        kept = set(self._words(node.unless)) if node.unless and self.bound else set()
-        for name in listed:
-            if name not in kept:
-                yield self._tile(name, node.level, loops)
+        loops = tuple(variable for each in around if isinstance(each, For) for variable in each.variables)
+        return (self._tile(name, node.level, loops) for name in node.tensors)
 
     def _tile(self, tensor: str, level: str, loops: tuple[str, ...]) -> Held:
         """A tile spans the loops inside over the tensor's ranks (docs/model.md, rule 9)."""
@@ -232,9 +215,13 @@ class ShownMapping:
     def residents(self) -> Iterator[tuple[int, Held | tuple[str, PlacedEinsum]]]:
         """Everything that is held and every Einsum on its unit, with the number of its phase, from 1; 0 without phases."""
         phase = 0
-        for node in self.chosen(self.mapping.body):
-            phase += isinstance(node, Block)
-            yield from ((phase, resident) for resident in self._residents((node,), ()))
+        for node, around in located(self._body):
+            phase += isinstance(node, Block) and not around
+            match node:
+                case Hold():
+                    yield from ((phase, held) for held in self.held(node, around))
+                case UnitBlock(unit=unit, einsums=einsums):
+                    yield from ((phase, (unit, placed)) for placed in einsums)
 
     def summary(self, resident: Held | tuple[str, PlacedEinsum]) -> str:
         """What is held or runs, in a few words."""
@@ -242,25 +229,6 @@ class ShownMapping:
             return _held(resident)
         placed = resident[1]
         return f"{placed.einsum} over {', '.join(map(self._many, placed.over))}" if placed.over else placed.einsum
-
-    def _residents(self, nodes: Iterable[Node], loops: tuple[str, ...]) -> Iterator[Held | tuple[str, PlacedEinsum]]:
-        for node in self.chosen(tuple(nodes)):
-            match node:
-                case For(variables=variables, body=body):
-                    yield from self._residents(body, loops + variables)
-                case Block(body=body):
-                    yield from self._residents(body, loops)
-                case Case(branches=branches):
-                    for _, body in branches:
-                        yield from self._residents(body, loops)
-                case Hold():
-                    yield from self.held(node, loops)
-                case UnitBlock(unit=unit, einsums=einsums):
-                    yield from ((unit, placed) for placed in einsums)
-                case Wait():
-                    pass
-                case _:
-                    assert_never(node)
 
 
 def _held(held: Held) -> str:

@@ -100,7 +100,7 @@ def _axes(arch: Arch, plan: Plan) -> Iterator[Problem]:
 def _holds(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan) -> Iterator[Problem]:
     """Tensors are held in memories that there are, for somebody, and further in than around it."""
     names = [memory.name for memory in arch.memories]
-    for line in holds_of(mapping.body):
+    for line in holds_of(mapping):
         if line.level not in names:
             hint = did_you_mean(line.level, names) or f"its memories are {listed(names)}"
             yield Problem(f"'{arch.name}' has no memory '{line.level}'", line.span, hint)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
+from fusemax.bind.parameters import no_parameter
+from fusemax.bind.plan import unknown_tensor
 from fusemax.bind.tensors import Splits, parts_of
 from fusemax.errors import Problem, did_you_mean, listed
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import rank_of
 from fusemax.ir.mapping import Block, BlockKind, Case, Fit, For, Hold, Node, Overlap, Split, UnitBlock, Wait
 from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.ir.walk import located, walk
 from fusemax.syntax.yaml.arch import KINDS
 
 
@@ -18,31 +21,17 @@ def structure_problems(checked: Checked, mapping: MappingFile, splits: Splits) -
     yield from _uncounted(mapping)
     for split in mapping.splits:
         yield from _own_split(checked, split) if split.variable not in splits else _parts(checked, mapping, split)
-    yield from _phases(mapping.body)
-    for node in unfolded(mapping.body):
-        yield from _blocks(node, None)
+    yield from _phases(mapping)
+    for node, around in located(mapping.body):
+        yield from _block(node, next((each for each in reversed(around) if not isinstance(each, Case)), None))
     yield from _names(checked, mapping)
-    yield from _unless(mapping)
-    yield from _Variables(checked, splits).problems(mapping.body, ())
+    yield from _unless(checked, mapping)
+    yield from _Variables(checked, splits).problems(mapping)
 
 
-def unfolded(nodes: Iterable[Node]) -> Iterator[Node]:
-    """The nodes of a body, with those of all branches in the place of each `case`."""
-    for node in nodes:
-        if isinstance(node, Case):
-            for _, body in node.branches:
-                yield from unfolded(body)
-        else:
-            yield node
-
-
-def holds_of(nodes: Iterable[Node]) -> Iterator[Hold]:
-    """Every `hold` of a body, however deep, in all branches of its cases."""
-    for node in unfolded(nodes):
-        if isinstance(node, Hold):
-            yield node
-        elif isinstance(node, For | Block):
-            yield from holds_of(node.body)
+def holds_of(mapping: MappingFile) -> Iterator[Hold]:
+    """Every `hold` of a mapping, in all branches of its cases."""
+    return (node for node in walk(mapping.body) if isinstance(node, Hold))
 
 
 def _uncounted(mapping: MappingFile) -> Iterator[Problem]:
@@ -89,9 +78,12 @@ def _parts(checked: Checked, mapping: MappingFile, split: Split) -> Iterator[Pro
 # -------------------------------------------------------------------------------------------------------------- blocks
 
 
-def _phases(body: Sequence[Node]) -> Iterator[Problem]:
+def _phases(mapping: MappingFile) -> Iterator[Problem]:
     """Beside a phase stand phases only."""
-    nodes = list(unfolded(body))
+    places = located(mapping.body)
+    nodes = [
+        node for node, around in places if not isinstance(node, Case) and all(isinstance(each, Case) for each in around)
+    ]
     phased = [node for node in nodes if isinstance(node, Block) and node.kind is BlockKind.PHASE]
     for node in nodes if phased else ():
         if isinstance(node, Hold):
@@ -101,7 +93,7 @@ def _phases(body: Sequence[Node]) -> Iterator[Problem]:
             yield Problem(f"`{_word(node)}` beside phases", node.span, "put it into a `phase` of its own")
 
 
-def _blocks(node: Node, around: Node | None) -> Iterator[Problem]:
+def _block(node: Node, around: Node | None) -> Iterator[Problem]:
     """Every block in a body of its kind."""
     staged = isinstance(around, For) and around.overlap is Overlap.STAGES
     in_stage = isinstance(around, Block) and around.kind is BlockKind.STAGE
@@ -115,13 +107,10 @@ def _blocks(node: Node, around: Node | None) -> Iterator[Problem]:
             yield Problem("`phase` inside of a body", node.span, hint)
         case Wait() if not in_stage:
             yield Problem("`wait` outside of a `stage`", node.span, "put it below the Einsum in its `stage`")
-        case Block(BlockKind.STAGE) | Hold():
+        case Block(BlockKind.STAGE) | Hold() | Case():
             pass
         case _ if staged:
             yield Problem(f"`{_word(node)}` between stages", node.span, "put it into a `stage:`")
-    if isinstance(node, For | Block):
-        for inner in unfolded(node.body):
-            yield from _blocks(inner, node)
 
 
 def _word(node: Node) -> str:
@@ -150,18 +139,20 @@ def _names(checked: Checked, mapping: MappingFile) -> Iterator[Problem]:
                 yield Problem(message, parameter.span, "give it another name")
 
 
-def _unless(mapping: MappingFile) -> Iterator[Problem]:
-    """What stands behind `unless` is a parameter that lists tensors."""
+def _unless(checked: Checked, mapping: MappingFile) -> Iterator[Problem]:
+    """Behind `unless` stands a parameter that lists tensors, and before it stand tensors, held or not."""
     known = {parameter.name: parameter for parameter in mapping.parameters}
-    for hold in holds_of(mapping.body):
-        if hold.unless is not None and hold.unless not in known:
-            hint = did_you_mean(hold.unless, known) or (
-                f"its parameters are {listed(known)}" if known else "it has none"
-            )
-            yield Problem(f"mapping '{mapping.name}' has no parameter '{hold.unless}'", hold.span, hint)
-        elif hold.unless is not None and not isinstance(known[hold.unless].default, tuple):
+    for hold in holds_of(mapping):
+        if hold.unless is None:
+            continue
+        if hold.unless not in known:
+            yield no_parameter(mapping, hold.unless, hold.span)
+        elif not isinstance(known[hold.unless].default, tuple):
             message = f"`unless {hold.unless}`, but that parameter is a number and lists no tensors"
             yield Problem(message, hold.span, "give it a default like `QK A`, or `()`")
+        for name in hold.tensors:
+            if name not in checked.tensors and name not in known:
+                yield unknown_tensor(checked, name, hold.span)
 
 
 # ----------------------------------------------------------------------------------------------------------- variables
@@ -174,27 +165,23 @@ class _Variables:
         self.name, self.splits = checked.cascade.name, splits
         self.known = {part for einsum in checked.einsums for part in parts_of(einsum.variables, splits)}
 
-    def problems(self, nodes: Sequence[Node], around: tuple[str, ...]) -> Iterator[Problem]:
-        """All problems of the loops and Einsums of a body."""
-        for node in unfolded(nodes):
+    def problems(self, mapping: MappingFile) -> Iterator[Problem]:
+        """All problems of the loops and Einsums of a mapping."""
+        for node, around in located(mapping.body):
+            loops = tuple(variable for each in around if isinstance(each, For) for variable in each.variables)
             match node:
                 case For():
-                    yield from self.loop(node, around)
-                case Block():
-                    yield from self.problems(node.body, around)
+                    yield from self.loop(node, loops)
                 case UnitBlock():
-                    yield from self.on(node, around)
-                case Hold() | Wait() | Case():
-                    pass
+                    yield from self.on(node, loops)
 
     def loop(self, node: For, around: tuple[str, ...]) -> Iterator[Problem]:
-        """A loop and what is in it."""
+        """A loop over variables that there are, and over each once."""
         for variable in node.variables:
             yield from self.unknown(variable, node)
             if variable in around:
                 message = f"a loop over '{variable}' inside of another over it"
                 yield Problem(message, node.span, "keep one, or split the variable")
-        yield from self.problems(node.body, (*around, *node.variables))
 
     def on(self, node: UnitBlock, around: tuple[str, ...]) -> Iterator[Problem]:
         """The axes of a unit, and what runs inside of it."""

@@ -99,7 +99,8 @@ def exact(
     share: float | None = None,
 ) -> tuple[MappingFile, Estimate]:  # fmt: skip
     """One candidate as a mapping of its own, and its whole estimate."""
-    from fusemax.bind.instantiate import concrete, tidy
+    from fusemax.bind.instantiate import concrete
+    from fusemax.mapper.cost.tidy import tidy
 
     parameters = family.member(at)
     if family.share is not None:

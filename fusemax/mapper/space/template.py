@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, islice, product
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from fusemax.bind.bind import lengths
-from fusemax.bind.instantiate import concrete
+from fusemax.bind.instantiate import instantiate
+from fusemax.bind.parameters import Choice
 from fusemax.bind.sizes import axes_of, extent_of
 from fusemax.bind.splits import balanced
 from fusemax.bind.tensors import views_of
@@ -21,8 +22,9 @@ from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Expr, Name, Number, names, rank_of
-from fusemax.ir.mapping import Block, Case, For, Hold, Length, Node, Open, Parameter, Part, Split, UnitBlock
+from fusemax.ir.mapping import Case, Hold, Length, Open, Parameter, Part, Split, UnitBlock
 from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.ir.walk import Body, walk
 from fusemax.mapper.constraints import Fixed
 from fusemax.mapper.cost.candidates import Family, divisors
 from fusemax.mapper.space.generated import MOST_GRID
@@ -122,10 +124,14 @@ class Template:
         """Whether the holds of a choice are where the user wants them: in the outermost memory is also what no line holds."""
         if not self.fixed.levels:
             return True
-        holds = list(_holds(concrete(self.mapping, words).body))
+        holds = _holds(self.instance(words).body)
         held = {t: {h.level for h in holds if t in h.tensors} for t in self.fixed.levels}
         far = self.arch.outermost.name
         return all(held[t] <= {at} if at == far else at in held[t] for t, at in self.fixed.levels.items())
+
+    def instance(self, words: Words) -> MappingFile:
+        """The tree of a choice of words."""
+        return instantiate(self.mapping, Choice({}, {name: w for name, w in words.items() if isinstance(w, tuple)}))
 
     def structures(self, by_energy: bool = False) -> Iterator[Chosen]:
         """Every choice of words, as they come."""
@@ -226,7 +232,8 @@ class Template:
         axes = {(unit.name, axis): length for unit in self.arch.units for axis, length in unit.axes}
         spread = [
             (variable, axes.get((block.unit, axis), 0))
-            for block in _blocks(concrete(self.mapping, words).body)
+            for block in walk(self.instance(words).body)
+            if isinstance(block, UnitBlock)
             for axis, variable in block.axes
         ]
         kept = [
@@ -318,36 +325,13 @@ def _subsets(items: list[str]) -> Iterator[tuple[str, ...]]:
         yield from combinations(items, number)
 
 
-def _branches(nodes: Iterable[Node]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _branches(body: Body) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The parameters of all cases with their branches."""
-    for node in nodes:
-        match node:
-            case Case(parameter, branches):
-                yield parameter, tuple(name for name, _ in branches)
-                for _, body in branches:
-                    yield from _branches(body)
-            case For() | Block():
-                yield from _branches(node.body)
+    for node in walk(body):
+        if isinstance(node, Case):
+            yield node.parameter, tuple(word for word, _ in node.branches)
 
 
-def _blocks(nodes: Iterable[Node]) -> Iterator[UnitBlock]:
-    """Every block of Einsums on a unit, of a tree without cases."""
-    for node in nodes:
-        match node:
-            case UnitBlock():
-                yield node
-            case For() | Block():
-                yield from _blocks(node.body)
-
-
-def _holds(nodes: Iterable[Node]) -> Iterator[Hold]:
+def _holds(body: Body) -> list[Hold]:
     """Every `hold` line, in all branches."""
-    for node in nodes:
-        match node:
-            case Hold():
-                yield node
-            case For() | Block():
-                yield from _holds(node.body)
-            case Case(_, branches):
-                for _, body in branches:
-                    yield from _holds(body)
+    return [node for node in walk(body) if isinstance(node, Hold)]

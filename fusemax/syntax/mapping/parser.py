@@ -17,20 +17,8 @@ from fusemax.errors import FusemaxError, Problem, Source, Span, in_order
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.expr import Name
-from fusemax.ir.mapping import (
-    Block,
-    Case,
-    Choose,
-    For,
-    Hold,
-    Mapping,
-    Node,
-    Parameter,
-    Split,
-    Uncounted,
-    UnitBlock,
-    Wait,
-)
+from fusemax.ir.mapping import Case, Choose, Hold, Mapping, Node, Parameter, Split, Uncounted
+from fusemax.ir.walk import walk
 from fusemax.resources import directory
 from fusemax.syntax.files import find, load_cascade, read_text
 from fusemax.syntax.mapping.build import (
@@ -303,18 +291,10 @@ def _listed(parameter: Parameter, listed: set[str]) -> Parameter:
 
 def _lists(body: Iterable[Node]) -> Iterator[str]:
     """Names that a body uses as lists of words: in `case`, `hold` and `unless`."""
-    for node in body:
+    for node in walk(body):
         match node:
-            case For(body=inner) | Block(body=inner):
-                yield from _lists(inner)
-            case Case(parameter, branches):
+            case Case(parameter):
                 yield parameter
-                for _, inner in branches:
-                    yield from _lists(inner)
             case Hold(tensors, _, unless):
                 yield from tensors
                 yield from [unless] if unless else []
-            case Wait() | UnitBlock():
-                pass
-            case _:
-                assert_never(node)

@@ -12,6 +12,7 @@ from fusemax.ir.study import Averages, Figure, Published, Shows, SizesStudy, Stu
 from fusemax.syntax.files import find, read_text
 from fusemax.syntax.yaml.nodes import Node, Scalar, Sequence_, read_yaml
 from fusemax.syntax.yaml.schema import SchemaReader, text_value
+from fusemax.units import integer_of
 
 KIND = "mappings/published"
 Read = TypeVar("Read")
@@ -165,7 +166,10 @@ def _shows(text: str, what: str) -> Shows:
 
 def _length(text: str) -> int:
     """`64K` as an integer. Raises `ValueError` if it is none."""
-    return int(text[:-1]) * 1024 ** " KM".index(text[-1]) if text[-1:] in ("K", "M") else int(text)
+    length = integer_of(text)
+    if length is None:
+        raise ValueError(text)
+    return length
 
 
 COLUMNS = ("mapping", "model", "seq", "latency_s", "dram_bytes", "energy_j", "energy_tolerance", "latency_tolerance")
