@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.timing import Benchmark, command, report
 from fusemax import check, evaluate, load_arch, load_cascade, load_mapping
+from fusemax.bind.extents import Amount
 
 SHAPES = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 1024, "P": 1024}
 PUBLISHED = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
@@ -17,7 +18,7 @@ def benchmarks() -> tuple[Benchmark, ...]:
     mapping = load_mapping("fusemax-binding")
     checked, arch = check(load_cascade(mapping.cascade)), load_arch(mapping.arch)
     lengths = 256 * np.arange(1, 10_001)
-    grid = {**SHAPES, "M": lengths, "P": lengths}
+    grid: dict[str, Amount] = {**SHAPES, "M": lengths, "P": lengths}
     published = ("compare", *PUBLISHED, "--model", MODELS, "--seq", LENGTHS, "--json")
     return (
         Benchmark("evaluate fusemax-binding at one point", 0.005, lambda: evaluate(checked, arch, mapping, SHAPES), 50),

@@ -51,7 +51,7 @@ if len(sys.argv) > 1:  # python 09_new_accelerator.py picture.png
 
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
-    axes.barh(list(found), [best.estimate.latency_s * 1e6 for best in found.values()])
+    axes.barh(list(found), [float(best.estimate.latency_s) * 1e6 for best in found.values()])
     axes.invert_yaxis()
     axes.set(xlabel="latency, us", title="BERT, 1K tokens, the best mapping of each")
     figure.savefig(sys.argv[1], dpi=150)

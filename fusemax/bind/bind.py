@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fusemax.bind.capacity import capacity_problems
+from fusemax.bind.extents import Amount
 from fusemax.bind.instantiate import instantiate
 from fusemax.bind.legal.fusion import problems_of, shares_of
 from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.parameters import Choice, choice_of
+from fusemax.bind.parameters import Choice, Value, choice_of
 from fusemax.bind.plan import Plan, Planner
 from fusemax.bind.sizes import sizes_of
 from fusemax.bind.splits import extents_of, fitted, splits_of
@@ -36,12 +36,12 @@ class BoundMapping:
     arch: Arch
     mapping: MappingFile
     plan: Plan
-    sizes: Mapping[str, Any]
+    sizes: Mapping[str, Amount]
     nest: LoopNest
 
 
 def bind(
-    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any],
+    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, Value],
     *, check_capacity: bool = True,
 ) -> BoundMapping:  # fmt: skip
     """Bind a mapping; `shapes` are elements by rank, numbers or arrays with one element a shape point.
@@ -66,8 +66,8 @@ def bind(
 
 
 def lengths(
-    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> dict[str, Any]:
+    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, Value]
+) -> dict[str, Amount]:
     """The longest extents of all variables and parts, by the splits alone. Raises `FusemaxError` where they do not divide."""
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
     extents = extents_of(checked, arch, mapping, sizes, choice_of(mapping, sizes, parameters))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from fusemax.bind.extents import Amount, Condition, largest
 from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.plan import Plan, Storage, largest
+from fusemax.bind.plan import Plan, Storage
 from fusemax.errors import Problem, Span
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.units import readable_bytes
@@ -25,7 +25,7 @@ def held_together(plan: Plan, level: str) -> Iterator[tuple[Storage, ...]]:
             yield holds
 
 
-def tiles(nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage, Any]]:
+def tiles(nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage, Amount]]:
     """The elements of each storage; in a line with `spill` a tensor takes the place of one from which it is computed
     element by element (docs/model.md, rule 15)."""
     for hold in holds:
@@ -34,15 +34,15 @@ def tiles(nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage,
             yield hold, nest.max_tile_elements(hold) * (1 - hold.spill)
 
 
-def used_bytes(nest: LoopNest, level: str) -> Any:
+def used_bytes(nest: LoopNest, level: str) -> Amount:
     """The most that a memory holds at once, in bytes."""
     together = (tiles(nest, holds) for holds in held_together(nest.plan, level))
     return largest(sum(elements for _, elements in held) for held in together) * nest.arch.word_bits / 8
 
 
-def fits(nest: LoopNest) -> Any:
+def fits(nest: LoopNest) -> Condition:
     """Whether all that is held at once fits its memory: a truth value, or one for each point of a grid."""
-    found: Any = True
+    found: Condition = True
     for memory in nest.arch.memories:
         if memory.size_bytes is not None:
             found = found & (np.asarray(used_bytes(nest, memory.name)) <= memory.size_bytes)

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from fusemax.bind.plan import Extent, LoopRef, Operand, Placement, Plan, Storage, completed_in
+from fusemax.bind.extents import Condition, Extent, where
+from fusemax.bind.plan import LoopRef, Operand, Placement, Plan, Storage, completed_in
 from fusemax.bind.tensors import Splits, is_output, rank_variables, running, sources
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, Tensor, When
@@ -62,8 +62,9 @@ class LoopNest:
         """A total as the integer that it is: means of uneven tiles are fractions, or rounded in a grid."""
         if not self.longest:
             return total
-        if isinstance(total, Fraction):
-            return total.numerator if total.denominator == 1 else total
+        exact: object = total
+        if isinstance(exact, Fraction):
+            return exact.numerator if exact.denominator == 1 else total
         return np.rint(total) if np.asarray(total).dtype.kind == "f" else total
 
     def longest_extent(self, variable: str) -> Extent:
@@ -89,14 +90,14 @@ class LoopNest:
         itself, the result of an Einsum that uses the loop, else the first."""
         return self.extents[loop.variable] - 1 if completed_in(self.plan, placement, loop) else 0
 
-    def advances(self, loops: Sequence[str], depends: Collection[str]) -> list[Any]:
+    def advances(self, loops: Sequence[str], depends: Collection[str]) -> list[Condition]:
         """The reuse rule (9, 10): for each loop, outermost first, whether a tile becomes another as the loop advances.
 
         It does if the loop, or one further in, is one on which the tile depends and has several iterations: a tile stays
         only through the innermost loops on which it does not depend. An element is a truth value, or one for each point.
         """
-        found: list[Any] = []
-        changing: Any = False
+        found: list[Condition] = []
+        changing: Condition = False
         for loop in reversed(loops):
             if loop in depends:
                 changing = changing | (self.extents[loop] > 1)
@@ -143,11 +144,11 @@ class LoopNest:
             result = result * mean
         return result
 
-    def _alternates(self, placement: Placement, variable: str, depends: Collection[str]) -> Any:
+    def _alternates(self, placement: Placement, variable: str, depends: Collection[str]) -> Condition:
         """Whether a tile becomes another with every iteration of the loops over the other parts of a variable."""
         parts = next(parts for parts in self.splits.values() if variable in parts)
         loops = self.sequence(placement)
-        found: Any = True
+        found: Condition = True
         for loop, changing in zip(loops, self.advances(loops, depends), strict=True):
             if loop in parts:
                 found = found & (changing | (self.extents[loop] <= 1))
@@ -279,10 +280,3 @@ class LoopNest:
 
 def _around(outer: Storage, inner: Storage) -> bool:
     return inner.loops[: len(outer.loops)] == outer.loops
-
-
-def where(condition: Any, yes: Extent, no: Extent) -> Extent:
-    """One of two extents, at each point; for one point, the extent itself."""
-    if np.ndim(condition) == 0:
-        return yes if condition else no
-    return np.where(condition, yes, no)

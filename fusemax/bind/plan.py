@@ -5,12 +5,11 @@ Extents are integers or integer arrays, one element a shape point: the same plan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import assert_never
 
-import numpy as np
-
+from fusemax.bind.extents import Amount
 from fusemax.bind.tensors import Splits, parts_of
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
@@ -18,21 +17,6 @@ from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.expr import Name, Number
 from fusemax.ir.mapping import Block, BlockKind, Case, For, Hold, Node, Overlap, PlacedEinsum, UnitBlock, Wait
 from fusemax.ir.mapping import Mapping as MappingFile
-
-Extent = Any
-"""An integer, or an array of them, one a shape point."""
-
-
-def largest(values: Iterable[Any]) -> Any:
-    """The largest at each point; numbers stay Python's own, which do not overflow.
-
-    >>> largest([2**70, 3]) == 2**70
-    True
-    """
-    found: Any = 0
-    for value in values:
-        found = np.maximum(found, value) if np.ndim(found) or np.ndim(value) else max(found, value)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +34,7 @@ class Storage:
     tensor: str
     level: str
     loops: tuple[LoopRef, ...]
-    spill: Any
+    spill: Amount
     spills: bool
     order: int
     span: Span | None = field(default=None, compare=False)
@@ -163,7 +147,7 @@ class Planner:
     """Walks the tree of a mapping without cases; `numbers` are the values of its parameters."""
 
     def __init__(
-        self, checked: Checked, arch: Arch, mapping: MappingFile, numbers: Mapping[str, Any], splits: Splits
+        self, checked: Checked, arch: Arch, mapping: MappingFile, numbers: Mapping[str, Amount], splits: Splits
     ) -> None:
         self.checked, self.arch, self.mapping, self.numbers, self.splits = checked, arch, mapping, numbers, splits
         self.placements: list[Placement] = []
@@ -248,7 +232,7 @@ class Planner:
         self.holds += refs
         return tuple(refs)
 
-    def spilled(self, node: Hold) -> Any:
+    def spilled(self, node: Hold) -> Amount:
         """The share of a hold that does not fit."""
         match node.spill:
             case None:

@@ -7,9 +7,8 @@ completes first: the exponentials of a tile of logits wait for the maximum of al
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
-from fusemax.ir.checked import CheckedEinsum, Use, When
+from fusemax.ir.checked import CheckedEinsum, Tensor, Use, When
 from fusemax.ir.expr import variable_of
 
 SPARE = 2
@@ -52,7 +51,7 @@ def _completes(maker: CheckedEinsum, use: Use, variables: Collection[str], itera
     return any(variable in variables for variable in maker.reduced)
 
 
-def iterative_variables(tensors: Mapping[str, Any]) -> dict[str, str]:
+def iterative_variables(tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """The variable along which each running tensor is iterated."""
     return {name: variable_of(t.iterative_rank) for name, t in tensors.items() if t.iterative_rank is not None}
 

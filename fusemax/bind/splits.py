@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
-from typing import Any
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusemax.bind.capacity import overflow, used_bytes
+from fusemax.bind.extents import Amount, Extent, Grid
 from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.parameters import Choice
-from fusemax.bind.plan import Extent, Plan
+from fusemax.bind.plan import Plan
 from fusemax.bind.sizes import axes_of, exactly, extent_of, variables_of
 from fusemax.bind.tensors import Splits
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
@@ -42,7 +44,9 @@ def splits_of(checked: Checked, mapping: MappingFile) -> Splits:
     return {s.variable: tuple(part.variable for part in s.parts) for s in mapping.splits if s.variable in variables}
 
 
-def extents_of(checked: Checked, arch: Arch, mapping: MappingFile, sizes: Mapping[str, Any], choice: Choice) -> Extents:
+def extents_of(
+    checked: Checked, arch: Arch, mapping: MappingFile, sizes: Mapping[str, Amount], choice: Choice
+) -> Extents:
     """The extents by the splits alone: a part that is fitted later is 1, and its outer part has all the rest.
 
     Raises `FusemaxError` where they do not divide.
@@ -65,9 +69,9 @@ def extents_of(checked: Checked, arch: Arch, mapping: MappingFile, sizes: Mappin
     return Extents(extents, longest)
 
 
-def _even_parts(split: Split, whole: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+def _even_parts(split: Split, whole: Amount, known: Mapping[str, Amount]) -> dict[str, Amount]:
     """The extents of the parts of one split; they multiply to the whole."""
-    extents: dict[str, Any] = {}
+    extents: dict[str, Amount] = {}
     open_parts = [part for part in split.parts if part.extent is None]
     if len(open_parts) > 1:
         raise FusemaxError(
@@ -126,7 +130,7 @@ def _fitted(nest: LoopNest, split: Split, part: Part, fit: Fit) -> LoopNest:
     return nest.with_extents({**nest.extents, part.variable: chosen, outer: remaining // chosen})
 
 
-def _divisors_of(grid: Any) -> tuple[Any, Any]:
+def _divisors_of(grid: Grid) -> tuple[NDArray[np.intp], Grid]:
     """Every divisor of every number of a grid, and of which it is one."""
     each = {number: divisors(number) for number in set(grid.tolist())}
     at = np.repeat(np.arange(len(grid)), [len(each[number]) for number in grid.tolist()])
@@ -144,12 +148,12 @@ def divisors(number: int) -> list[int]:
     return sorted({*small, *(number // d for d in small)})
 
 
-def _taken(value: Any, at: Any) -> Any:
+def _taken(value: Amount, at: NDArray[np.intp]) -> Amount:
     """The values of an array at some points; a number is the same at all of them."""
-    return value[at] if np.ndim(value) else value
+    return value[at] if isinstance(value, np.ndarray) and value.ndim else value
 
 
-def _plan_at(plan: Plan, at: Any) -> Plan:
+def _plan_at(plan: Plan, at: NDArray[np.intp]) -> Plan:
     """A plan at some of its points: only the shares of its holds may differ from point to point."""
     if not any(np.ndim(hold.spill) for hold in plan.holds):
         return plan
@@ -174,8 +178,8 @@ def _capacity(arch: Arch, fit: Fit, part: Part) -> tuple[str, float]:
 
 
 def uneven_parts(
-    checked: Checked, split: Split, whole: Any, known: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    checked: Checked, split: Split, whole: Amount, known: Mapping[str, Amount]
+) -> tuple[dict[str, Amount], dict[str, Amount]]:
     """The mean and the longest extents of the parts of an uneven split, innermost parts first.
 
     Raises `FusemaxError` if a part other than the outermost has no length, if a filter asks for the variable, and if a
@@ -188,8 +192,8 @@ def uneven_parts(
     if any(split.variable in c.form.variables for einsum in checked.einsums for c in einsum.constraints):
         message = f"filters ask for '{split.variable}', so that its tiles must be even"
         raise FusemaxError([Problem(message, split.span, "leave `uneven` out, and give sizes that divide")])
-    mean: dict[str, Any] = {}
-    longest: dict[str, Any] = {}
+    mean: dict[str, Amount] = {}
+    longest: dict[str, Amount] = {}
     left = whole
     for part in reversed(inner):
         assert isinstance(part.extent, Length), "seen above"
@@ -205,7 +209,7 @@ def uneven_parts(
     return mean, longest
 
 
-def _others(total: Any, length: Any) -> str:
+def _others(total: Amount, length: Amount) -> str:
     """The nearest lengths that do."""
     if np.ndim(total) or np.ndim(length):
         return "give it another length"
@@ -232,13 +236,13 @@ def _few(number: int) -> set[int]:
     return {-(-number // n) for n in tiles}
 
 
-def _smaller(length: Any, left: Any) -> Any:
+def _smaller(length: Amount, left: Amount) -> Amount:
     return np.minimum(length, left) if np.ndim(length) or np.ndim(left) else min(length, left)
 
 
-def _mean(total: Any, tiles: Any) -> Any:
+def _mean(total: Amount, tiles: Amount) -> Amount:
     """The mean as an exact number, or, in a grid, as close as floating point comes."""
     if np.ndim(total) or np.ndim(tiles):
         return np.asarray(total, np.float64) / np.asarray(tiles, np.float64)
     mean = Fraction(int(total), int(tiles))
-    return mean.numerator if mean.denominator == 1 else mean
+    return mean.numerator if mean.denominator == 1 else cast(float, mean)

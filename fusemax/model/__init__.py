@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from fusemax.bind.bind import BoundMapping, bind
+from fusemax.bind.extents import Amount
+from fusemax.bind.parameters import Value
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
@@ -25,9 +26,9 @@ def evaluate(
     cascade: str | Cascade | Checked,
     arch: str | Arch,
     mapping: str | MappingFile,
-    shapes: Mapping[str, Any],
+    shapes: Mapping[str, Amount],
     *,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Value] | None = None,
     accounting: str = "full",
 ) -> Estimate:
     """The cost of a mapping of a cascade on an architecture, each as data or by the name of what is shipped or a file.
@@ -51,8 +52,8 @@ def evaluate(
 
 
 def bound_of(
-    cascade: str | Cascade | Checked, arch: str | Arch, mapping: str | MappingFile, shapes: Mapping[str, Any],
-    parameters: Mapping[str, Any] | None = None,
+    cascade: str | Cascade | Checked, arch: str | Arch, mapping: str | MappingFile, shapes: Mapping[str, Amount],
+    parameters: Mapping[str, Value] | None = None,
 ) -> BoundMapping:  # fmt: skip
     """A mapping bound to sizes, with all that it needs as data or by name."""
     checked, machine = loaded(cascade, arch)

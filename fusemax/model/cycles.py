@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 from fusemax.analysis.counting import points
+from fusemax.bind.extents import Amount, largest
 from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.plan import Composition, Placement, WaitFor, largest
+from fusemax.bind.plan import Composition, Placement, WaitFor
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Unit
 from fusemax.ir.checked import Checked, CheckedEinsum
@@ -26,17 +26,17 @@ class Time:
     `used` are slots of single elements, those that have work, over the whole run.
     """
 
-    slots: Any
-    edges: Any
-    used: Any
+    slots: Amount
+    edges: Amount
+    used: Amount
 
     @property
-    def cycles(self) -> Any:
+    def cycles(self) -> Amount:
         """The larger of the two."""
         return largest([self.slots, self.edges])
 
 
-def times(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], sizes: Mapping[str, Any]) -> tuple[Time, ...]:
+def times(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], sizes: Mapping[str, Amount]) -> tuple[Time, ...]:
     """The time of every placement. Raises `FusemaxError` for operators that a unit lacks and edges it has not."""
     found = []
     problems: list[Problem] = []
@@ -95,14 +95,14 @@ def edge_rates(unit: Unit) -> tuple[int, ...]:
     return (*each, entering) if entering else each
 
 
-def edge_cycles(unit: Unit, placement: Placement, crossings: list[EdgeTraffic], problems: list[Problem]) -> Any:
+def edge_cycles(unit: Unit, placement: Placement, crossings: list[EdgeTraffic], problems: list[Problem]) -> Amount:
     """Cycles for the words over the edges; what varies along no single entering edge takes the best split."""
     entering = unit.entering
     if not unit.edges:
         return 0
-    bound: dict[str, Any] = dict.fromkeys(entering, 0)
-    either: Any = 0
-    leaving: Any = 0
+    bound: dict[str, Amount] = dict.fromkeys(entering, 0)
+    either: Amount = 0
+    leaving: Amount = 0
     for crossing in crossings:
         if crossing.edge is Edge.OUT:
             leaving = leaving + crossing.words
@@ -132,11 +132,11 @@ def _check_exit(unit: Unit, placement: Placement, crossing: EdgeTraffic, problem
 class Composed:
     """Cycles of a part of the tree, and of each unit in it if it were alone."""
 
-    cycles: Any
-    units: Mapping[str, Any]
+    cycles: Amount
+    units: Mapping[str, Amount]
 
 
-def compose(nest: LoopNest, times: tuple[Time, ...]) -> tuple[Any, ...]:
+def compose(nest: LoopNest, times: tuple[Time, ...]) -> tuple[Amount, ...]:
     """The cycles of each phase; a mapping without `phase` is one."""
     composer, root = _Composer(nest, times), nest.plan.root
     phases = [child for child in root.children if isinstance(child, Composition) and child.kind is BlockKind.PHASE]
@@ -152,14 +152,16 @@ class _Composer:
     def step(self, step: Composition) -> Composed:
         """One node: units overlap below `pipeline` and within a stage, and take turns elsewhere."""
         parts = [self.child(child) for child in step.children]
-        units: dict[str, Any] = {}
+        units: dict[str, Amount] = {}
         for part in parts:
             for unit, cycles in part.units.items():
                 units[unit] = units.get(unit, 0) + cycles
         waits = sum((self.drain(child) for child in step.children if isinstance(child, WaitFor)), start=0)
         if step.kind in (Overlap.PIPELINE, BlockKind.STAGE):
             return Composed(largest(units.values()) + waits, units)
-        total = reduce(lambda a, b: a + b, (part.cycles for part in parts), 0)
+        total: Amount = 0
+        for part in parts:
+            total = total + part.cycles
         return Composed(total, units)
 
     def child(self, child: Composition | int | WaitFor) -> Composed:
@@ -173,7 +175,7 @@ class _Composer:
                 cycles = self.times[number].cycles
                 return Composed(cycles, {self.nest.plan.placements[number].unit: cycles})
 
-    def drain(self, wait: WaitFor) -> Any:
+    def drain(self, wait: WaitFor) -> Amount:
         """The cycles of a `wait` over the run: its reduction drains once for each tile."""
         placement = self.nest.makers[wait.tensor]
         loops = [loop.variable for loop in wait.loops if loop.variable in placement.variables]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 import numpy as np
 
 from fusemax.bind.bind import BoundMapping
+from fusemax.bind.extents import Amount
 from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Placement
 from fusemax.errors import FusemaxError, did_you_mean, listed
@@ -44,9 +44,9 @@ def accounting_of(name: str) -> Accounting:
 class Operations:
     """Operations of one placement by the kind as which its unit does them, and the register words they read."""
 
-    done: Mapping[str, Any]
-    register_reads: Any
-    register_writes: Any
+    done: Mapping[str, Amount]
+    register_reads: Amount
+    register_writes: Amount
 
 
 OPERANDS = {"exp": 1, "log": 1, "sqrt": 1, "rsqrt": 1, "neg": 1, "abs": 1, "select": 3}
@@ -69,11 +69,11 @@ def placement_operations(bound: BoundMapping, placement: Placement) -> Operation
     and writes one. An operation that stands for several of another reads and writes as many times.
     """
     unit = bound.arch.unit(placement.unit)
-    done: dict[str, Any] = {}
-    reads: Any = 0
-    writes: Any = 0
+    done: dict[str, Amount] = {}
+    reads: Amount = 0
+    writes: Amount = 0
     for kind, counts in operations_on(bound.checked, placement.einsum, unit).items():
-        number: Any = 0
+        number: Amount = 0
         for at, n in counts.items():
             number = number + n * number_of(at, bound.sizes)
         name, times = as_done(kind, unit)
@@ -85,23 +85,23 @@ def placement_operations(bound: BoundMapping, placement: Placement) -> Operation
     return Operations(done, reads, writes)
 
 
-def _accumulations(nest: LoopNest, placement: Placement) -> Any:
+def _accumulations(nest: LoopNest, placement: Placement) -> Amount:
     """Reads of accumulators: every point of the reduction but the first that each element adds up."""
     spatial = nest.elements(placement, [variable for _, variable in placement.spread], placement.kept)
     first = nest.whole(nest.tile_changes(nest.sequence(placement), placement.kept) * spatial)
     return nest.points(placement) - first
 
 
-def deliveries(nest: LoopNest, crossing: EdgeTraffic) -> Any:
+def deliveries(nest: LoopNest, crossing: EdgeTraffic) -> Amount:
     """Register writes of a word that enters an array: one in each element that receives it."""
     placement = nest.plan.placements[crossing.placement]
     return nest.whole(crossing.words * nest.copies(placement, crossing.operand))
 
 
-def memory_words(counts: tuple[MemoryTraffic, ...], memory: str, drains: bool) -> tuple[Any, Any]:
+def memory_words(counts: tuple[MemoryTraffic, ...], memory: str, drains: bool) -> tuple[Amount, Amount]:
     """Words read from and written to a memory; reads for drains are a count of their own, taken in if asked for."""
-    reads: Any = 0
-    writes: Any = 0
+    reads: Amount = 0
+    writes: Amount = 0
     for count in counts:
         if count.memory == memory and not count.reads:
             writes = writes + count.words
@@ -110,9 +110,9 @@ def memory_words(counts: tuple[MemoryTraffic, ...], memory: str, drains: bool) -
     return reads, writes
 
 
-def memories_j(arch: Arch, counts: tuple[MemoryTraffic, ...], accounting: Accounting) -> dict[str, Any]:
+def memories_j(arch: Arch, counts: tuple[MemoryTraffic, ...], accounting: Accounting) -> dict[str, Amount]:
     """Joules of each memory, in accesses of its own width."""
-    joules: dict[str, Any] = {}
+    joules: dict[str, Amount] = {}
     for memory in arch.memories:
         reads, writes = memory_words(counts, memory.name, accounting is Accounting.FULL)
         words = memory.access_bits / arch.word_bits
@@ -121,13 +121,13 @@ def memories_j(arch: Arch, counts: tuple[MemoryTraffic, ...], accounting: Accoun
 
 
 def unit_j(
-    bound: BoundMapping, placement: Placement, done: Operations, arrived: Any, accounting: Accounting
-) -> Any:  # fmt: skip
+    bound: BoundMapping, placement: Placement, done: Operations, arrived: Amount, accounting: Accounting
+) -> Amount:  # fmt: skip
     """Joules of one placement in its unit: operations, and under `full` register files."""
     unit = bound.arch.unit(placement.unit)
     uncounted = bound.mapping.uncounted.kinds if bound.mapping.uncounted else ()
     energies = {op.name: op.energy_j or 0.0 for op in unit.ops}
-    joules: Any = 0.0
+    joules: Amount = 0.0
     for kind, number in done.done.items():
         if accounting is Accounting.FULL or kind not in uncounted:
             joules = joules + np.asarray(number, np.float64) * energies[kind]
@@ -138,9 +138,9 @@ def unit_j(
     return joules
 
 
-def arrivals(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], number: int) -> Any:
+def arrivals(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], number: int) -> Amount:
     """Register writes of all words that a placement receives."""
-    total: Any = 0.0
+    total: Amount = 0.0
     for crossing in crossings:
         if crossing.placement == number and crossing.edge is Edge.IN:
             total = total + np.asarray(deliveries(nest, crossing), np.float64)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusemax.bind.bind import BoundMapping
-from fusemax.bind.plan import Placement, largest
+from fusemax.bind.extents import Amount, largest
+from fusemax.bind.plan import Placement
 from fusemax.errors import FusemaxError
 from fusemax.model.cycles import Time, compose, times
 from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words, placement_operations, unit_j
@@ -28,20 +30,20 @@ class EinsumCost:
 
     einsum: str
     unit: str
-    slot_cycles: Any
-    edge_cycles: Any
-    utilization: Any
-    operations: Mapping[str, Any]
-    energy_j: Any
+    slot_cycles: Amount
+    edge_cycles: Amount
+    utilization: Amount
+    operations: Mapping[str, Amount]
+    energy_j: Amount
 
 
 @dataclass(frozen=True)
 class PhaseCost:
     """One phase: cycles of its units, bytes of the outermost memory, and the seconds of the slower of both."""
 
-    cycles: Any
-    dram_bytes: Any
-    seconds: Any
+    cycles: Amount
+    dram_bytes: Amount
+    seconds: Amount
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,16 @@ class Estimate:
     cascade: str
     arch: str
     accounting: str
-    shapes: Mapping[str, Any]
-    cycles: Any
-    latency_s: Any
-    energy_j: Any
-    dram_bytes: Any
-    utilization: Mapping[str, Any]
-    bound: Any
-    words: Mapping[str, tuple[Any, Any]]
-    operations: Mapping[str, Any]
-    memory_j: Mapping[str, Any]
+    shapes: Mapping[str, Amount]
+    cycles: Amount
+    latency_s: Amount
+    energy_j: Amount
+    dram_bytes: Amount
+    utilization: Mapping[str, Amount]
+    bound: str | NDArray[np.str_]
+    words: Mapping[str, tuple[Amount, Amount]]
+    operations: Mapping[str, Amount]
+    memory_j: Mapping[str, Amount]
     einsums: tuple[EinsumCost, ...] = field(repr=False)
     phases: tuple[PhaseCost, ...] = field(repr=False)
     counts: tuple[MemoryTraffic, ...] = field(repr=False)
@@ -75,7 +77,12 @@ class Estimate:
 
         Raises `FusemaxError` without pandas.
         """
-        columns = {**self.shapes, "latency_s": self.latency_s, "cycles": self.cycles, "energy_j": self.energy_j}
+        columns: dict[str, Amount | str | NDArray[np.str_]] = {
+            **self.shapes,
+            "latency_s": self.latency_s,
+            "cycles": self.cycles,
+            "energy_j": self.energy_j,
+        }
         columns |= {"dram_bytes": self.dram_bytes, "bound": self.bound}
         columns |= {f"utilization_{unit}": share for unit, share in self.utilization.items()}
         rows = np.broadcast_shapes(*(np.shape(column) for column in columns.values()), (1,))
@@ -92,7 +99,7 @@ class Estimate:
         return "".join(table.html() for table in estimate_tables(self))
 
 
-def data_frame(records: Any) -> pandas.DataFrame:
+def data_frame(records: object) -> pandas.DataFrame:
     """Records, or columns, as a data frame. Raises `FusemaxError` without pandas."""
     try:
         import pandas
@@ -142,7 +149,7 @@ def estimate(bound: BoundMapping, accounting: Accounting) -> Estimate:
     )
 
 
-def _phase(bound: BoundMapping, counts: tuple[MemoryTraffic, ...], number: int, cycles: Any) -> PhaseCost:
+def _phase(bound: BoundMapping, counts: tuple[MemoryTraffic, ...], number: int, cycles: Amount) -> PhaseCost:
     """Traffic of the outermost memory overlaps all compute of its phase."""
     outermost = bound.arch.outermost
     mine = tuple(count for count in counts if count.phase == number)
@@ -151,21 +158,21 @@ def _phase(bound: BoundMapping, counts: tuple[MemoryTraffic, ...], number: int, 
     return PhaseCost(cycles, moved, largest([cycles / bound.arch.clock_hz, moved / outermost.bandwidth_bytes_s]))
 
 
-def _share(bound: BoundMapping, placement: Placement, time: Time, cycles: Any) -> Any:
+def _share(bound: BoundMapping, placement: Placement, time: Time, cycles: Amount) -> Amount:
     """Operation slots used by an Einsum over slots there are on its unit."""
     unit = bound.arch.unit(placement.unit)
     share = np.asarray(time.used, np.float64) / (unit.elements * cycles)
     return share if np.ndim(share) else float(share)
 
 
-def _limits(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> Any:
+def _limits(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> str | NDArray[np.str_]:
     """What limits: the outermost memory if its time is longer than its phases' cycles for most of the time, else the
     busiest unit; `stages` if no unit is busy all of the time."""
     memory = bound.arch.outermost.name
-    starved: Any = 0.0
+    starved: Amount = 0.0
     for phase in phases:
         starved = starved + np.where(phase.cycles / bound.arch.clock_hz < phase.seconds, phase.seconds, 0.0)
-    busy: dict[str, Any] = {}
+    busy: dict[str, Amount] = {}
     for placement, time in zip(bound.plan.placements, spent, strict=True):
         busy[placement.unit] = busy.get(placement.unit, 0.0) + time.cycles
     total = sum(phase.seconds for phase in phases)
@@ -177,8 +184,8 @@ def _limits(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCos
     return str(result) if np.ndim(result) == 0 else result
 
 
-def _totals(einsums: tuple[EinsumCost, ...]) -> dict[str, Any]:
-    totals: dict[str, Any] = {}
+def _totals(einsums: tuple[EinsumCost, ...]) -> dict[str, Amount]:
+    totals: dict[str, Amount] = {}
     for einsum in einsums:
         for kind, number in einsum.operations.items():
             totals[kind] = totals.get(kind, 0) + number

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from fusemax.analysis.counting import Points
+from fusemax.bind.extents import Amount
 from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Placement
 from fusemax.ir.affine import Affine, Term, constant, total
@@ -15,13 +15,13 @@ from fusemax.ir.checked import Constraint, Relation
 from fusemax.ir.expr import rank_of
 
 
-def number_of(points: Points, sizes: Mapping[str, Any]) -> Any:
+def number_of(points: Points, sizes: Mapping[str, Amount]) -> Amount:
     """The points of a space, for sizes that may be arrays.
 
     >>> number_of(Points(("M", "P")), {"M": 2, "P": np.array([3, 5])})
     array([ 6, 10])
     """
-    found: Any = 1
+    found: Amount = 1
     for rank in points.ranks:
         found = found * sizes[rank]
     if not points.constraints:
@@ -30,7 +30,9 @@ def number_of(points: Points, sizes: Mapping[str, Any]) -> Any:
     return found * _each(known, points.filtered.number)
 
 
-def steps(nest: LoopNest, placement: Placement, sizes: Mapping[str, Any], at: Mapping[str, int] | None = None) -> Any:
+def steps(
+    nest: LoopNest, placement: Placement, sizes: Mapping[str, Amount], at: Mapping[str, int] | None = None
+) -> Amount:
     """The time steps of a placement: the iterations of its loops in which at least one point is within the filters.
 
     `at` has coordinates of loops that are not run over.
@@ -57,7 +59,7 @@ def steps(nest: LoopNest, placement: Placement, sizes: Mapping[str, Any], at: Ma
     return nest.product([loop for loop in loops if loop not in parts]) * _each(known, count)
 
 
-def _each(known: Mapping[str, Any], count: Any) -> Any:
+def _each(known: Mapping[str, Amount], count: Callable[[Mapping[str, int]], int]) -> Amount:
     """A count at each point of arrays."""
     if not any(np.ndim(value) for value in known.values()):
         return count({name: int(value) for name, value in known.items()})

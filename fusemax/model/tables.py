@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusemax.bind.extents import Amount
 from fusemax.units import readable_bytes, readable_number, readable_seconds
 from fusemax.view import Table
 
@@ -95,6 +96,6 @@ def _traffic(estimate: Estimate) -> Iterator[tuple[str, ...]]:
             yield count.memory, count.tensor, user, count.kind.value, readable_number(one(count.words))
 
 
-def one(value: Any) -> float:
+def one(value: Amount) -> float:
     """The value at the first point."""
     return float(np.ravel(np.asarray(value))[0])

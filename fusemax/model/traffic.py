@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
+from fusemax.bind.extents import Amount
 from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Operand, Placement, Storage
 
@@ -38,7 +38,7 @@ class MemoryTraffic:
     reads: bool
     tensor: str
     einsum: str
-    words: Any
+    words: Amount
     phase: int
 
 
@@ -50,7 +50,7 @@ class EdgeTraffic:
     edge: Edge
     operand: Operand
     axes: frozenset[str]
-    words: Any
+    words: Amount
 
     @property
     def tensor(self) -> str:
@@ -94,7 +94,7 @@ def traffic(nest: LoopNest) -> Traffic:
 
 
 def _counted(
-    nest: LoopNest, placement: Placement, operand: Operand, memory: str, kind: Transfer, words: Any
+    nest: LoopNest, placement: Placement, operand: Operand, memory: str, kind: Transfer, words: Amount
 ) -> Iterator[MemoryTraffic]:
     """Words at a memory; a spilled share of a storage's reads and writes is traffic of the outermost too (docs/model.md, rule 15)."""
     reads, outermost = kind is not Transfer.WRITE, nest.arch.outermost.name
@@ -120,7 +120,7 @@ def storage_traffic(nest: LoopNest, hold: Storage) -> Iterator[MemoryTraffic]:
     yield from _transferred(nest, hold, backing, Transfer.DRAIN, words)
 
 
-def _transferred(nest: LoopNest, hold: Storage, backing: str, kind: Transfer, words: Any) -> Iterator[MemoryTraffic]:
+def _transferred(nest: LoopNest, hold: Storage, backing: str, kind: Transfer, words: Amount) -> Iterator[MemoryTraffic]:
     """Words between a storage and the memory behind it; a spilled share never leaves the outermost memory."""
     fills, outermost, phase = kind is Transfer.FILL, nest.arch.outermost.name, nest.phase(hold)
     behind = words * (1 - hold.spill) if backing == outermost and not _is_zero(hold.spill) else words
@@ -128,5 +128,5 @@ def _transferred(nest: LoopNest, hold: Storage, backing: str, kind: Transfer, wo
     yield MemoryTraffic(hold.level, kind, not fills, hold.tensor, hold.tensor, words, phase)
 
 
-def _is_zero(share: Any) -> bool:
+def _is_zero(share: Amount) -> bool:
     return isinstance(share, int | float) and share == 0

@@ -116,7 +116,7 @@ class Walk:
         """Words at a memory; of a spilled hold, a share of them at the outermost memory too."""
         self.found.words[memory, kind, tensor, einsum] += words  # type: ignore[assignment]
         if hold is not None and memory != self.dram and hold.spill:
-            self.found.words[self.dram, kind, tensor, einsum] += words * hold.spill
+            self.found.words[self.dram, kind, tensor, einsum] += words * hold.spill  # type: ignore[assignment]
 
     def reads(self, number: int, placement: Placement) -> None:
         """What an Einsum fetches: what it did not make in this body, and nobody on its unit fetched there before it."""
@@ -211,7 +211,7 @@ class Walk:
     def transfer(self, hold: Storage, parent: str, kind: str, words: int) -> None:
         """Words between a hold and the memory behind it; a spilled share stays out."""
         share = 1 - hold.spill if parent == self.dram else 1
-        self.found.words[parent, kind, hold.tensor, hold.tensor] += words * share
+        self.found.words[parent, kind, hold.tensor, hold.tensor] += words * share  # type: ignore[assignment]
         self.found.words[hold.level, kind, hold.tensor, hold.tensor] += words
 
 

@@ -48,5 +48,5 @@ def test_filtered_einsums_over_a_grid() -> None:
         "M": np.array([8, 16]), "P": np.array([8, 16])
     })  # fmt: skip
     single = [evaluate(checked, small(), mapping, at | {"M": size, "P": size}) for size in (8, 16)]
-    assert grid.cycles.tolist() == [found.cycles for found in single]
-    assert grid.energy_j.tolist() == pytest.approx([found.energy_j for found in single], rel=1e-15)
+    assert np.asarray(grid.cycles).tolist() == [found.cycles for found in single]
+    assert np.asarray(grid.energy_j).tolist() == pytest.approx([found.energy_j for found in single], rel=1e-15)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fusemax import FusemaxError, check, compare, evaluate, load_arch, load_cascade, load_mapping, parse
+from fusemax.bind.parameters import Value
 from fusemax.model import Estimate
 from fusemax.syntax.mapping.parser import parse_mapping
 
 SHAPES = {"B": 1, "H": 4, "E": 64, "F": 64, "M": 1024, "P": 1024}
 
 
-def flat(**parameters: object) -> Estimate:
+def flat(**parameters: Value) -> Estimate:
     """FLAT with some parameters."""
     return evaluate("attention-3pass", "flat-cloud", "flat", SHAPES, parameters=parameters)
 
@@ -52,7 +54,7 @@ def test_sizes_that_overrule_the_length() -> None:
         ({"rows": True}, "parameter 'rows' of 'flat': True is not a number\nhint: give a number"),
     ],
 )
-def test_parameters_that_are_no_numbers(parameters: dict[str, object], said: str) -> None:
+def test_parameters_that_are_no_numbers(parameters: dict[str, Any], said: str) -> None:
     """What is no number is not taken for one."""
     with pytest.raises(FusemaxError) as caught:
         flat(**parameters)
@@ -62,9 +64,10 @@ def test_parameters_that_are_no_numbers(parameters: dict[str, object], said: str
 def test_parameters_of_any_kind() -> None:
     """Words in a text, a tuple or a list; numbers of Python, NumPy and grids, also whole ones with a point."""
     assert flat(kept="QK A").energy_j == flat(kept=("QK", "A")).energy_j == flat(kept=["QK", "A"]).energy_j
-    assert flat(rows=512.0).energy_j == flat(rows=np.int64(512)).energy_j == flat(rows=512).energy_j
+    int_of_numpy: Any = np.int64(512)
+    assert flat(rows=512.0).energy_j == flat(rows=int_of_numpy).energy_j == flat(rows=512).energy_j
     grid = flat(rows=np.array([256.0, 512.0, 1024.0]))
-    assert grid.energy_j.tolist() == [flat(rows=rows).energy_j for rows in (256, 512, 1024)]
+    assert np.asarray(grid.energy_j).tolist() == [flat(rows=rows).energy_j for rows in (256, 512, 1024)]
 
 
 CHUNKS = """\
@@ -91,7 +94,7 @@ def test_a_parameter_for_the_split_of_a_cascade(default: str) -> None:
     other = evaluate("attention-1pass", "fusemax-cloud", mapping, SHAPES, parameters={"chunk": 64})
     assert (other.shapes["M0"], other.shapes["M1"]) == (64, 16)
     grid = evaluate("attention-1pass", "fusemax-cloud", mapping, SHAPES, parameters={"chunk": np.array([64, 128])})
-    assert grid.energy_j.tolist() == [other.energy_j, found.energy_j]
+    assert np.asarray(grid.energy_j).tolist() == [other.energy_j, found.energy_j]
 
 
 def test_an_axis_that_there_is_not_is_told_once() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, parse
 from fusemax.bind.bind import bind
+from fusemax.bind.extents import Amount
 from fusemax.bind.legal.fusion import shares_of
 from fusemax.bind.parameters import value_of_text
 from fusemax.cli import run
@@ -108,12 +109,12 @@ GEMM = parse_mapping(
 )
 
 
-def gemm(mapping: Mapping, **sizes: object) -> Estimate:
+def gemm(mapping: Mapping, **sizes: Amount) -> Estimate:
     """The cost of a product at sizes that may be arrays."""
     return evaluate(cascade("matmul"), machine("flat-cloud"), mapping, {"K": 4, "M": 512, "N": 2, **sizes})
 
 
-def refused(mapping: Mapping, **sizes: object) -> str:
+def refused(mapping: Mapping, **sizes: Amount) -> str:
     """The message with which a product is refused."""
     with pytest.raises(FusemaxError) as caught:
         gemm(mapping, **sizes)
@@ -141,7 +142,7 @@ def test_a_length_of_another_kind() -> None:
 
 def test_a_grid_of_sizes() -> None:
     """A grid is refused for the first of its points that is wrong, by the same words as a point."""
-    assert gemm(GEMM, M=np.array([256, 1024])).cycles.shape == (2,)
+    assert np.shape(gemm(GEMM, M=np.array([256, 1024])).cycles) == (2,)
     place = "a.mapping:4:14: {}\n  split m: m1, m0 = 256\n               ^^^^^^^^\nhint: give sizes that divide"
     assert refused(GEMM, M=np.array([256, 300, 500])) == place.format("300 does not divide by 256")
     assert refused(GEMM, M=300) == place.format("300 does not divide by 256")
@@ -157,8 +158,8 @@ def test_a_grid_that_lacks_a_size() -> None:
 def test_a_grid_of_sizes_that_contradict_each_other() -> None:
     """A grid keeps to the equations between sizes at each of its points."""
     checked, mapping = cascade("attention-1pass"), load_mapping("fusemax-cascade")
-    sizes = {"B": 1, "H": 1, "E": 64, "F": 64, "P": 256, "M": np.array([512, 1024])}
-    assert evaluate(checked, machine("flat-cloud"), mapping, {**sizes, "M1": np.array([2, 4])}).cycles.shape == (2,)
+    sizes: dict[str, Amount] = {"B": 1, "H": 1, "E": 64, "F": 64, "P": 256, "M": np.array([512, 1024])}
+    assert np.shape(evaluate(checked, machine("flat-cloud"), mapping, {**sizes, "M1": np.array([2, 4])}).cycles) == (2,)
     with pytest.raises(FusemaxError, match="sizes that contradict each other"):
         evaluate(checked, machine("flat-cloud"), mapping, {**sizes, "M1": np.array([2, 5])})
 

@@ -15,7 +15,7 @@ import pytest
 
 from fusemax import evaluate, load_arch, load_mapping
 from fusemax.bind.bind import bind
-from fusemax.bind.parameters import chosen_for
+from fusemax.bind.parameters import Value, chosen_for
 from fusemax.ir.checked import Checked
 from fusemax.model import Estimate
 from fusemax.model.energy import area_m2
@@ -43,7 +43,7 @@ def cascade_of(mapping: str) -> Checked:
     return check(load_cascade(load_mapping(mapping).cascade))
 
 
-def run(name: str, shapes: dict[str, int], **parameters: object) -> Estimate:
+def run(name: str, shapes: dict[str, int], **parameters: Value) -> Estimate:
     """A shipped mapping at some sizes of attention."""
     mapping = load_mapping(name)
     return evaluate(cascade_of(name), load_arch(mapping.arch), mapping, shapes, parameters=parameters)
@@ -143,7 +143,7 @@ def tiles(shapes: dict[str, int]) -> int:
     return shapes["B"] * shapes["H"] * (shapes["M"] // 256) * (shapes["P"] // 256)
 
 
-def compute_cycles(name: str, shapes: dict[str, int], **parameters: object) -> float:
+def compute_cycles(name: str, shapes: dict[str, int], **parameters: Value) -> float:
     """The cycles of a mapping, traffic left out."""
     return float(sum(phase.cycles for phase in run(name, shapes, **parameters).phases))
 

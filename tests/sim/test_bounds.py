@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fusemax import FusemaxError, check, load_cascade, load_mapping
 from fusemax.bind.bind import BoundMapping, bind
+from fusemax.bind.extents import single
 from fusemax.ir.arch import Arch
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
@@ -111,7 +112,9 @@ def test_bytes_are_the_models(
     counted: defaultdict[str, float] = defaultdict(float)
     for count in cost.counts:
         if count.memory == made.arch.outermost.name and count.words:
-            counted[f"{'load' if count.reads else 'store'} {count.tensor}"] += count.words * made.arch.word_bits / 8
+            counted[f"{'load' if count.reads else 'store'} {count.tensor}"] += (
+                single(count.words) * made.arch.word_bits / 8
+            )
     assert dict(moved) == pytest.approx(dict(counted), rel=1e-12)
     assert trace.dram_bytes == pytest.approx(float(cost.dram_bytes), rel=1e-12)
 

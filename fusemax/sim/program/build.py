@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, gcd, lcm, prod
+from typing import cast
 
 from fusemax.bind.bind import BoundMapping
+from fusemax.bind.extents import single
 from fusemax.bind.plan import Composition, LoopRef, Placement
 from fusemax.bind.registers import iterative_variables, room, waiting
 from fusemax.bind.tensors import parts_of
@@ -155,7 +157,7 @@ class Program:
 
         def ticks(active: Iterable[EdgeTraffic]) -> int:
             edges = edge_cycles(unit, placement, list(active), [])
-            return ceil(Fraction(edges) * self.clock.cycle)
+            return ceil(Fraction(single(edges)) * self.clock.cycle)
 
         conditions = list(dict.fromkeys(dropped for _, dropped in per_task if dropped))
         if not conditions and not callable(slots):
@@ -196,8 +198,8 @@ class Program:
         array that the tensor does not depend on."""
         dropped = self.dropped(placement, nest, self.depends(placement, crossing.tensor))
         digits = tuple(nest.digit(nest.loops.index(loop)) for loop in dropped)
-        words = Fraction(crossing.words) * prod(digit.extent for digit in digits) / nest.count
-        return replace(crossing, words=words), tuple(digit for digit in digits if digit.extent > 1)
+        words = Fraction(single(crossing.words)) * prod(digit.extent for digit in digits) / nest.count
+        return replace(crossing, words=cast(float, words)), tuple(digit for digit in digits if digit.extent > 1)
 
     def special(self, placement: Placement, nest: Nest) -> tuple[LoopRef, ...]:
         """The loops whose first iteration is not like the others: something enters the array, or a step has none before."""

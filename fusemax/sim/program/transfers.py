@@ -9,6 +9,7 @@ from math import ceil, prod
 from typing import TYPE_CHECKING
 
 from fusemax.bind.capacity import tiles
+from fusemax.bind.extents import single
 from fusemax.bind.plan import LoopRef, Placement, Storage
 from fusemax.ir.arch import Unit
 from fusemax.model.traffic import MemoryTraffic, Transfer, storage_traffic
@@ -191,7 +192,7 @@ class Tiles:
     def transfers(self, hold: Storage) -> dict[Transfer, float]:
         """Words that a hold moves from and to the outermost memory."""
         counts = storage_traffic(self.loop_nest, hold)
-        return {c.kind: c.words for c in counts if c.memory == self.arch.outermost.name and c.words}
+        return {c.kind: single(c.words) for c in counts if c.memory == self.arch.outermost.name and c.words}
 
     def fill(self, hold: Storage, nest: Nest, words: float) -> Series:
         """The transfers that fill the tiles of a hold; a tile that was made here comes back from its second visit on."""
