@@ -151,7 +151,7 @@ def simulated(
     from fusemax.bind.bind import bind
     from fusemax.report.gantt import MOST_DRAWN
     from fusemax.report.simulations import SimulationReport, check_numbers, write_files
-    from fusemax.sim.simulate import MOST_SLICES, run, seen
+    from fusemax.sim.simulate import MOST_SLICES, check_window, run
     from fusemax.syntax.mapping.parser import load_mapping
 
     mapping = load_mapping(name)
@@ -160,7 +160,8 @@ def simulated(
     with chosen.explained():
         bound = bind(checked, machine, mapping, point.shapes, chosen.values)
     error = check_numbers(bound, progress) if checks else None
-    found = seen(run(bound, window, progress=progress, most=MOST_SLICES if plot is None else MOST_DRAWN), window)
+    most = MOST_SLICES if plot is None else MOST_DRAWN
+    found = check_window(run(bound, window, progress=progress, most=most), window)
     write_files(bound, found, window, trace, plot, progress)
     return SimulationReport(found, point.model, point.seq, error, (chosen.remark,) if chosen.remark else ())
 

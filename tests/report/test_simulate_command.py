@@ -196,7 +196,7 @@ def test_progress(call: Called, monkeypatch: pytest.MonkeyPatch, interrupted: bo
     assert call(*SMALL)[2] == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     if interrupted:
-        monkeypatch.setattr("fusemax.sim.simulate._Watch.trace", raiser(KeyboardInterrupt()))
+        monkeypatch.setattr("fusemax.sim.recorder.Recorder.trace", raiser(KeyboardInterrupt()))
     status, out, err = call(*SMALL)
     assert (status, bool(out)) == ((130, False) if interrupted else (0, True))
     start, *shown, wiped, after = err.split("\r")
