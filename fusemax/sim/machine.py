@@ -64,7 +64,7 @@ class Server:
         if best is not None and best.ready is not None and best.ready <= now:
             self.begin(best, now)
         elif soonest is not None:
-            self.wake(soonest)  # what the oldest waits for wakes it too
+            self.wake(soonest)  # the stream that the oldest waits for wakes it, too
 
     def oldest(self, now: int) -> tuple[StreamState | None, int | None]:
         """The stream of the oldest task that is ready or that all others stand behind, and when to look again."""
@@ -235,7 +235,7 @@ class Machine:
                 break
             chain.append(other)
         message = f"nothing can go on: {_task(chain[0])}{text}"
-        return FusemaxError(message, "put what is read before what reads it, or hold less at once")
+        return FusemaxError(message, "list Einsums before their readers, or hold less at once")
 
     def blocker(self, state: StreamState) -> tuple[StreamState, str] | None:
         """The stream that keeps a task from beginning, and how: by a need, by its open segment, or by standing before it."""

@@ -35,7 +35,7 @@ class Digit:
 class TaskLoops:
     """The loops of a stream, outermost first, with their extents: one task for each iteration of all of them."""
 
-    loops: tuple[LoopRef, ...]
+    refs: tuple[LoopRef, ...]
     extents: tuple[int, ...]
 
     @property
@@ -46,7 +46,7 @@ class TaskLoops:
     @property
     def strides(self) -> dict[LoopRef, int]:
         """The tasks per iteration of each loop."""
-        return {loop: self.digit(i).below for i, loop in enumerate(self.loops)}
+        return {loop: self.digit(i).below for i, loop in enumerate(self.refs)}
 
     def digit(self, position: int) -> Digit:
         """The digit of the loop at a position."""
@@ -54,16 +54,16 @@ class TaskLoops:
 
     def find(self, loop: LoopRef) -> Digit | None:
         """The digit of a loop, if it is one of them."""
-        return self.digit(self.loops.index(loop)) if loop in self.loops else None
+        return self.digit(self.refs.index(loop)) if loop in self.refs else None
 
     def coordinates(self, number: int) -> dict[str, int]:
         """The coordinates of a task, by variable."""
-        return {loop.variable: self.digit(i).of(number) for i, loop in enumerate(self.loops)}
+        return {loop.variable: self.digit(i).of(number) for i, loop in enumerate(self.refs)}
 
     def without(self, dropped: Iterable[LoopRef]) -> TaskLoops:
         """The other loops."""
         gone = set(dropped)
-        left = [(loop, extent) for loop, extent in zip(self.loops, self.extents, strict=True) if loop not in gone]
+        left = [(loop, extent) for loop, extent in zip(self.refs, self.extents, strict=True) if loop not in gone]
         return TaskLoops(tuple(loop for loop, _ in left), tuple(extent for _, extent in left))
 
 

@@ -112,7 +112,7 @@ def isolated_loop(
     readers = [(s, need) for s, need in wanted if s.server is not server or not need.begun]
     among = [need for s in members for need in s.needs if need.state in members]
     steady = all(need.begun for need in among)
-    rises = steady and all(rising(need.index, s.stream.loops, s.stream.loops.loops) for s, need in readers)
+    rises = steady and all(rising(need.index, s.stream.loops, s.stream.loops.refs) for s, need in readers)
     if rises and all(rising(need.index, s.stream.loops, loops) for s, need in needs):
         return IsolatedLoop(server, extent, members, needs, readers)
     return None

@@ -15,15 +15,15 @@ def rising(index: Callable[[int], int], nest: TaskLoops, loops: Sequence[LoopRef
 
     >>> from fusemax.sim.task_index import IndexMap
     >>> nest = TaskLoops((LoopRef("a", 0), LoopRef("b", 0)), (3, 5))
-    >>> [rising(IndexMap(((nest.digit(0), w), (nest.digit(1), 1))).compiled(15), nest, nest.loops) for w in (7, 4, 3)]
+    >>> [rising(IndexMap(((nest.digit(0), w), (nest.digit(1), 1))).compiled(15), nest, nest.refs) for w in (7, 4, 3)]
     [True, True, False]
     """
     last = nest.count - 1
     top = index(last)
     below = 0
-    for i in reversed(range(len(nest.loops))):
+    for i in reversed(range(len(nest.refs))):
         digit = nest.digit(i)
-        if digit.extent == 1 or nest.loops[i] not in loops:
+        if digit.extent == 1 or nest.refs[i] not in loops:
             continue
         weight = top - index(last - digit.below)
         lowest = index(last - digit.below * (digit.extent - 1))

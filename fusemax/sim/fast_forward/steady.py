@@ -100,7 +100,7 @@ class Steady:
             first = next((state for state in members if state.stream.kind is TaskKind.EINSUM), None)
             if first is None or not all(state.stream.periodic for state in members):
                 continue
-            extent = prod(first.stream.loops.extents[first.stream.loops.loops.index(loop)] for loop in loops)
+            extent = prod(first.stream.loops.extents[first.stream.loops.refs.index(loop)] for loop in loops)
             if extent >= FEWEST:
                 first.levels.append(self.level(loops, extent, members, first))
         for state in machine.states:
@@ -157,7 +157,7 @@ class Steady:
         if now < self.begin < self.end:
             seen = self.begin - max(
                 0, max(server.free for server in self.machine.servers) - now
-            )  # what still runs then
+            )  # tasks still run then
             until = seen if until is None else min(until, seen)
         if until is not None:
             left = min(left, (until - now - 1) // (now - before.now))
@@ -218,7 +218,7 @@ class Steady:
         )
         idle = (
             level.looked - now
-        )  # a server that has not worked since the last look waits for what is outside of the loop
+        )  # a server that has not worked since the last look waits for streams outside of the loop
         servers = tuple(None if s in apart else max(s.free - now, idle) for s in self.machine.servers)
         segments = tuple((s.left, max(s.latest - now, 0)) for s in self.segments if s.left)
         openings = (
@@ -262,7 +262,7 @@ def _runs(states: Sequence[StreamState]) -> Iterator[tuple[LoopRef, ...]]:
     """Loops that are as good as one, outermost first: every stream has all of them one below the other, or none, and
     the first iteration of an inner one is like the others."""
     special = {loop for one in states for loop in one.stream.special}
-    nests = list(dict.fromkeys(one.stream.loops.loops for one in states))
+    nests = list(dict.fromkeys(one.stream.loops.refs for one in states))
     seen: set[LoopRef] = set()
     for nest in nests:
         run: tuple[LoopRef, ...] = ()

@@ -42,7 +42,7 @@ def _member(phase: Phase, number: int, layout: SegmentLayout, loops: TaskLoops, 
     constant = int(number in layout.late)
     terms: list[tuple[Digit, int]] = []
     per_opening = stream.count
-    for i, loop in enumerate(loops.loops):
+    for i, loop in enumerate(loops.refs):
         digit, below = stream.loops.find(loop), loops.digit(i).below
         if digit is None:
             constant += phase.fixed(number, loop) * below

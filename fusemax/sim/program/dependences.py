@@ -118,7 +118,7 @@ def _queue_dependence(phase: Phase, made: TaskStream, reader: TaskStream, unit: 
 
 def _words_a_lane(phase: Phase, made: TaskStream, *readers: Unit) -> float:
     """The words of a tile over the elements of the unit that reads it, of the smallest if several do."""
-    inside = set(phase.bound.nest.ranks(made.tensor)) - {loop.variable for loop in made.loops.loops}
+    inside = set(phase.bound.nest.ranks(made.tensor)) - {loop.variable for loop in made.loops.refs}
     return prod(map(phase.extent, inside)) / min(unit.elements for unit in readers)
 
 
@@ -147,11 +147,11 @@ def same_task(
 ) -> Callable[[int], int]:
     """The last task of a stream that a task of another needs: at the same coordinates, and at the end of all loops that
     the other has not; `back` are the variables of a step, of which the one before is needed."""
-    digits = [_coordinate(loop, reader, pairs) for loop in source.loops]
+    digits = [_coordinate(loop, reader, pairs) for loop in source.refs]
     terms: list[tuple[Digit, int]] = []
     steps: list[tuple[Digit, Digit]] = []
     constant = 0
-    for i, (loop, digit) in enumerate(zip(source.loops, digits, strict=True)):
+    for i, (loop, digit) in enumerate(zip(source.refs, digits, strict=True)):
         made = source.digit(i)
         if digit is None:
             constant += (made.extent - 1) * made.below
@@ -189,4 +189,4 @@ def _coordinate(loop: LoopRef, reader: TaskLoops, pairs: Mapping[str, str]) -> D
     if shared is not None:
         return shared
     variable = pairs.get(loop.variable)
-    return next((reader.digit(i) for i, other in enumerate(reader.loops) if other.variable == variable), None)
+    return next((reader.digit(i) for i, other in enumerate(reader.refs) if other.variable == variable), None)

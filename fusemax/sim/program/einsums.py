@@ -24,7 +24,7 @@ def einsum_stream(phase: Phase, number: int) -> TaskStream:
     """The tasks of a placement: one for each iteration of the loops around it that its Einsum uses."""
     placement, loops, order = phase.placement(number), phase.task_loops(number), phase.order
     weights = order.weights[number]
-    fixed = sum(phase.fixed(number, loop) * weights[loop] for loop in placement.loops if loop not in loops.loops)
+    fixed = sum(phase.fixed(number, loop) * weights[loop] for loop in placement.loops if loop not in loops.refs)
     first = order.offsets[number] + fixed + order.late_by(number)
     cost, periodic = _cost(phase, number, loops)
     return TaskStream(
@@ -46,11 +46,11 @@ def alternations_of(phase: Phase, einsums: Mapping[int, TaskStream]) -> tuple[tu
 
 def _special(phase: Phase, number: int, loops: TaskLoops) -> tuple[LoopRef, ...]:
     """The loops whose first iteration differs: an operand enters the array in it, or a step has none before."""
-    einsum = phase.placement(number).einsum
-    tensors = {use.tensor for use in (*einsum.reads, einsum.target)}
+    placement = phase.placement(number)
+    tensors = {operand.tensor for operand in (*placement.operands, placement.result)}
     reused = {loop for tensor in tensors for loop in phase.reused_over(number, tensor)}
     iterated = phase.steps(tensors)
-    return tuple(loop for loop in loops.loops if loop in reused or loop.variable in iterated)
+    return tuple(loop for loop in loops.refs if loop in reused or loop.variable in iterated)
 
 
 def _cost(phase: Phase, number: int, loops: TaskLoops) -> tuple[Cost, bool]:
@@ -87,7 +87,7 @@ def _slots(phase: Phase, number: int, loops: TaskLoops) -> Cost:
     each = int(time.slots) // int(total) if total else 0
     if not placement.einsum.constraints:
         return int(time.slots) // loops.count
-    digits = [(loop.variable, loops.digit(i)) for i, loop in enumerate(loops.loops)]
+    digits = [(loop.variable, loops.digit(i)) for i, loop in enumerate(loops.refs)]
 
     def slots(task: int) -> int:
         at = {variable: digit.of(task) for variable, digit in digits}
@@ -100,6 +100,6 @@ def _per_task(phase: Phase, loops: TaskLoops, crossing: EdgeTraffic) -> tuple[Ed
     """The words that cross an edge at once, and the digits that are 0 when they do: those of the loops through which the
     array keeps its tile."""
     reused = phase.reused_over(crossing.placement, crossing.tensor)
-    digits = tuple(loops.digit(loops.loops.index(loop)) for loop in reused)
+    digits = tuple(loops.digit(loops.refs.index(loop)) for loop in reused)
     words = Fraction(crossing.words) * prod(digit.extent for digit in digits) / loops.count
     return replace(crossing, words=words), tuple(digit for digit in digits if digit.extent > 1)

@@ -61,7 +61,7 @@ def order_of(plan: Plan, root: Composition, extents: Mapping[str, Extent]) -> Or
 
 def terms_of(loops: TaskLoops, weights: Mapping[LoopRef, int]) -> tuple[tuple[Digit, int], ...]:
     """The digits of the loops that have a weight, with it."""
-    return tuple((loops.digit(i), weights[loop]) for i, loop in enumerate(loops.loops) if loop in weights)
+    return tuple((loops.digit(i), weights[loop]) for i, loop in enumerate(loops.refs) if loop in weights)
 
 
 @dataclass(slots=True, eq=False)

@@ -26,7 +26,7 @@ class Phase:
     """The placements of a phase, by number, with their order and the clock of their tasks.
 
     `traffic` is that of all phases. `makers` has the placement that makes each tensor, `whole` the variables over which a
-    reader needs a maker's tile as a whole, by the names of both.
+    reader needs a maker's tile as a whole, by the names of both. Rules of docs/model.md are asked of the loop nest.
     """
 
     bound: BoundMapping
@@ -130,7 +130,7 @@ class Phase:
     def uses(self, number: int, hold: Storage) -> bool:
         """Whether a placement reads or writes a tensor where a storage keeps it."""
         placement = self.placement(number)
-        named = {use.tensor for use in placement.einsum.reads} | {placement.name}
+        named = (placement.result.tensor, *(operand.tensor for operand in placement.operands))
         return hold in placement.holds and hold.tensor in named
 
     def stored_words(self, hold: Storage) -> dict[Transfer, float]:

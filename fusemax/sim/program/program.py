@@ -14,7 +14,7 @@ from fusemax.sim.task_index import TaskLoops
 
 
 class TaskKind(Enum):
-    """What the tasks of a stream do."""
+    """The work of a stream's tasks."""
 
     EINSUM = "einsum"
     LOAD = "load"

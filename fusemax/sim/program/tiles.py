@@ -75,7 +75,7 @@ def _overwrites(
     phase: Phase, streams: Streams, hold: Storage, same_place: Sequence[Storage], copies: int
 ) -> Iterator[Dependence]:
     """The writers of a tile wait for all uses, in its place, of the tile so many before."""
-    loops = phase.refill_loops(hold).loops
+    loops = phase.refill_loops(hold).refs
     users = dict.fromkeys(user for one in same_place for user in _users(phase, streams, one))
     for writer in _writers(phase, streams, hold):
         for user in users:
@@ -102,7 +102,7 @@ def _after_use(
 ) -> Dependence:  # fmt: skip
     """A writer waits for a user of the same place, so many iterations of the loops before; with `parts` for the same part
     of the tile, else for all of it."""
-    shared = tuple(loop for loop in loops if loop in user.loops.loops and loop in writer.loops.loops)
+    shared = tuple(loop for loop in loops if loop in user.loops.refs and loop in writer.loops.refs)
     last = same_task(user.loops, writer.loops, {v: v for v in phase.bound.nest.ranks(user.tensor)} if parts else {})
     back = before * prod(user.loops.without(shared).extents)
 

@@ -36,17 +36,16 @@ def _fill(phase: Phase, einsums: Mapping[int, TaskStream], hold: Storage, words:
     """The transfers that fill the tiles of a storage; a tile that was made here comes back from its second visit on."""
     loops, depends = phase.refill_loops(hold), phase.bound.nest.ranks(hold.tensor)
     position = _first_use(phase, einsums, loops, hold)
-    if not any(phase.placement(n).name == hold.tensor for n in phase.users(hold)):
+    if not phase.bound.nest.made_inside(hold):
         return _stream(phase, TaskKind.LOAD, hold.tensor, loops, words, loops.count, position)
-    visits = [loops.digit(i) for i, loop in enumerate(loops.loops) if loop.variable not in depends]
+    visits = [loops.digit(i) for i, loop in enumerate(loops.refs) if loop.variable not in depends]
     moving = loops.count - loops.count // prod(digit.extent for digit in visits)
 
     def again(tile: int) -> bool:
         return any(digit.of(tile) for digit in visits)
 
-    return _stream(
-        phase, TaskKind.LOAD, hold.tensor, loops, words, moving, position, only=again, special=loops.loops
-    )  # fmt: skip
+    special = loops.refs
+    return _stream(phase, TaskKind.LOAD, hold.tensor, loops, words, moving, position, only=again, special=special)
 
 
 def _first_use(
@@ -57,7 +56,7 @@ def _first_use(
     for n in phase.users(hold):
         weights = phase.order.weights[n]
         others = [
-            loop for loop in phase.placement(n).loops if loop not in einsums[n].loops.loops and loop not in loops.loops
+            loop for loop in phase.placement(n).loops if loop not in einsums[n].loops.refs and loop not in loops.refs
         ]
         starts.append((phase.order.offsets[n] + sum(phase.fixed(n, loop) * weights[loop] for loop in others), weights))
     start, weights = min(starts, key=lambda found: found[0])
@@ -76,9 +75,7 @@ def _stream(
     after = phase.order.size if kind is TaskKind.STORE else 0  # loads go before stores
     place = (lambda task: position(task) + after) if after else position
     name = f"{kind.value} {tensor} for {reader}" if reader else f"{kind.value} {tensor}"
-    return TaskStream(
-        name, kind, tensor, phase.channel, loops, loops.count, cost, place, bytes=total, special=special
-    )  # fmt: skip
+    return TaskStream(name, kind, tensor, phase.channel, loops, loops.count, cost, place, bytes=total, special=special)
 
 
 def direct_transfers(phase: Phase, einsums: Mapping[int, TaskStream]) -> Iterator[DirectTransfer]:
@@ -104,8 +101,8 @@ def _direct_loops(phase: Phase, number: int, einsum: TaskStream, count: MemoryTr
     loops = einsum.loops.without(phase.reused_over(number, count.tensor))
     size = float(count.words) / loops.count * phase.bound.arch.word_bits / 8
     short = size * phase.clock.byte < LEAST * phase.clock.cycle
-    if loops.loops and short and not returns and not _shared(phase, number, count.tensor, loops.loops[-1]):
-        return loops.without(loops.loops[-1:])
+    if loops.refs and short and not returns and not _shared(phase, number, count.tensor, loops.refs[-1]):
+        return loops.without(loops.refs[-1:])
     return loops
 
 
@@ -113,7 +110,7 @@ def _shared(phase: Phase, number: int, tensor: str, loop: LoopRef) -> bool:
     """Whether other Einsums make or read a tensor of this phase within the same iteration of a loop."""
     others = [phase.placement(n) for n in phase.numbers if n != number and loop in phase.placement(n).loops]
     return tensor in phase.makers and any(
-        p.name == tensor or any(use.tensor == tensor for use in p.einsum.reads) for p in others
+        tensor in (p.name, *(operand.tensor for operand in p.operands)) for p in others
     )
 
 
@@ -142,7 +139,7 @@ def direct_dependences(phase: Phase, streams: Streams) -> Iterator[Dependence]:
 
 def _first_tasks(transfer: TaskStream, einsum: TaskStream, constant: int = 0) -> Callable[[int], int]:
     """The first task of an Einsum that uses the tile of a transfer."""
-    terms = [(transfer.loops.digit(i), einsum.loops.digit(i).below) for i in range(len(transfer.loops.loops))]
+    terms = [(transfer.loops.digit(i), einsum.loops.digit(i).below) for i in range(len(transfer.loops.refs))]
     return IndexMap(tuple(terms), constant).compiled(transfer.count)
 
 
@@ -174,7 +171,7 @@ def _after_stores(phase: Phase, transfer: DirectTransfer, stores: Sequence[TaskS
     stall = Stall(StallKind.OPERAND, load.tensor)
     if transfer.kind is Transfer.READ_BACK:
         for store in stores:
-            if store.loops.loops == load.loops.loops:
+            if store.loops.refs == load.loops.refs:
                 yield Dependence(load, store, lambda task: task - 1, Until.ARRIVED, stall)
     elif load.tensor in phase.makers:
         reads = phase.placement(transfer.number).einsum.reads
@@ -189,10 +186,9 @@ def fill_dependences(phase: Phase, streams: Streams) -> Iterator[Dependence]:
     for transfer in streams.storage:
         if transfer.kind is not Transfer.FILL:
             continue
-        hold, fill, maker = transfer.hold, transfer.stream, phase.makers.get(transfer.hold.tensor)
-        made_inside = maker is not None and hold in phase.placement(maker).holds
+        hold, fill = transfer.hold, transfer.stream
         for store in streams.stores(hold.tensor):
-            if made_inside:
+            if phase.bound.nest.made_inside(hold):
                 stall = Stall(StallKind.OPERAND, hold.tensor)
                 yield Dependence(fill, store, lambda tile: tile - 1, Until.ARRIVED, stall)
             else:
