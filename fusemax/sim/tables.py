@@ -28,8 +28,7 @@ def trace_tables(trace: Trace) -> Iterator[Table]:
     below = (
         f"latency {readable_seconds(trace.latency_s)}, {readable_number(round(trace.makespan))} cycles: {ratio:.4f} of the closed form's",
         f"DRAM traffic {readable_bytes(trace.dram_bytes)}",
-        f"{readable_number(trace.tasks)} tasks"
-        + (f", {readable_number(jumped)} fast-forwarded" if jumped else ""),
+        f"{readable_number(trace.tasks)} tasks" + (f", {readable_number(jumped)} fast-forwarded" if jumped else ""),
         f"sizes {', '.join(f'{rank}={size}' for rank, size in trace.shapes.items())}",
     )
     yield Table(f"{trace.mapping}: {trace.cascade} on {trace.arch}, simulated", below=below)

@@ -198,8 +198,8 @@ def test_mistakes_in_python(changed: dict[str, Any], message: str) -> None:
         simulate(**{**given, **changed})
 
 
-def test_a_deadlock_behind_a_turn_names_the_circle() -> None:
-    """A task that waits for one of a later stage: the circle goes through whoever has the turn."""
+def test_a_deadlock_behind_a_barrier_names_the_circle() -> None:
+    """A task that waits for one of a later stage: the circle goes through the open segment."""
     mapping = load_mapping("fusemax-architecture")
     bound = bind(ATTENTION, small(), mapping, {"B": 1, "H": 1, "E": 2, "F": 2, "M": 8, "P": 8}, {})
     (program,) = programs_of(bound)

@@ -38,7 +38,7 @@ def alternations_of(phase: Phase, einsums: Mapping[int, TaskStream]) -> tuple[tu
     """The streams that share a unit cycle by cycle (`A | B`), group by group."""
     groups: dict[int, list[TaskStream]] = {}
     for number in phase.numbers:
-        group = phase.placement(number).turns
+        group = phase.placement(number).alternation
         if group is not None:
             groups.setdefault(group, []).append(einsums[number])
     return tuple(tuple(group) for group in groups.values())

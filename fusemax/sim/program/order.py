@@ -137,7 +137,7 @@ class _Layout:
                         mine = self.open(loops, inner, at, body)
                     self.nested(child, loops, inner, at, mine)
                 case int(number):
-                    group = self.plan.placements[number].turns
+                    group = self.plan.placements[number].alternation
                     together = beside[1] if group is not None and group == beside[0] else None
                     mine = segment or together or self.open(loops, inner, at, body)
                     beside = group, mine
