@@ -102,8 +102,11 @@ class Phase:
     # ------------------------------------------------------------------------------------------------------------ reuse
 
     def reused_over(self, number: int, tensor: str) -> tuple[LoopRef, ...]:
-        """The innermost loops around an array through which it keeps its tile of a tensor, at all of its places; no loop if
-        one of these depends on a loop inside of the array."""
+        """The innermost loops around an array through which it keeps its tile of a tensor, at all of its places.
+
+        Limit: no loop if one of the places depends on a loop inside of the array, although that may have one iteration
+        only, with which the reuse rule (docs/model.md, rule 10) would keep the tile.
+        """
         placement = self.placement(number)
         operands = [one for one in (*placement.operands, placement.result) if one.tensor == tensor]
         depends = frozenset[str]().union(*(operand.depends for operand in operands))
