@@ -127,7 +127,7 @@ def test_numbers_are_the_interpreters(name: str, arch: str) -> None:
     checked, mapping = loaded(name)
     machine = small(mapping.arch, entries=3, buffer=None if arch == "own" else 1200)
     sizes = {"B": 2, "H": 2, "E": 3, "F": 4, "M": 16, "P": 24}
-    parameters = {"rows": 8, "kept": ("Q", "AV")} if name == "flat" and arch == "tight" else {}
+    parameters: dict[str, Any] = {"rows": 8, "kept": ("Q", "AV")} if name == "flat" and arch == "tight" else {}
     whole = {**sizes, "M0": 4, "M1": 4}
     inputs = random_inputs(checked, {rank: whole[rank] for rank in checked.ranks}, 3)
     found = simulate(checked, machine, mapping, sizes, parameters=parameters, inputs=inputs).outputs

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil, prod
+from typing import cast
 
+from fusemax.bind.extents import single
 from fusemax.bind.plan import LoopRef
 from fusemax.model.cycles import edge_cycles, times
 from fusemax.model.filters import steps
@@ -60,7 +62,7 @@ def _cost(phase: Phase, number: int, loops: TaskLoops) -> tuple[Cost, bool]:
     per_task = [_per_task(phase, loops, c) for c in phase.traffic.crossings if c.placement == number]
 
     def ticks(active: Iterable[EdgeTraffic]) -> int:
-        return ceil(Fraction(edge_cycles(unit, placement, list(active), [])) * cycle)
+        return ceil(Fraction(single(edge_cycles(unit, placement, list(active), []))) * cycle)
 
     conditions = list(dict.fromkeys(reused for _, reused in per_task if reused))
     if not conditions and not callable(slots):
@@ -101,5 +103,5 @@ def _per_task(phase: Phase, loops: TaskLoops, crossing: EdgeTraffic) -> tuple[Ed
     array keeps its tile."""
     reused = phase.reused_over(crossing.placement, crossing.tensor)
     digits = tuple(loops.digit(loops.refs.index(loop)) for loop in reused)
-    words = Fraction(crossing.words) * prod(digit.extent for digit in digits) / loops.count
-    return replace(crossing, words=words), tuple(digit for digit in digits if digit.extent > 1)
+    words = Fraction(single(crossing.words)) * prod(digit.extent for digit in digits) / loops.count
+    return replace(crossing, words=cast(float, words)), tuple(digit for digit in digits if digit.extent > 1)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 
-from fusemax.bind.plan import Composition, Extent, LoopRef, Plan, WaitFor
+from fusemax.bind.extents import Extent
+from fusemax.bind.plan import Composition, LoopRef, Plan, WaitFor
 from fusemax.ir.mapping import BlockKind, Overlap
 from fusemax.sim.task_index import Digit, TaskLoops
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from math import prod
 
 from fusemax.bind.bind import BoundMapping
+from fusemax.bind.extents import single
 from fusemax.bind.plan import Composition, LoopRef, Placement, Storage
 from fusemax.bind.registers import iterative_variables, room, waiting
 from fusemax.bind.tensors import parts_of
@@ -139,7 +140,7 @@ class Phase:
     def stored_words(self, hold: Storage) -> dict[Transfer, float]:
         """The words that a storage moves from and to the outermost memory, over the run."""
         counts = storage_traffic(self.bound.nest, hold)
-        return {c.kind: c.words for c in counts if c.memory == self.bound.arch.outermost.name and c.words}
+        return {c.kind: single(c.words) for c in counts if c.memory == self.bound.arch.outermost.name and c.words}
 
     def direct_counts(self, number: int) -> list[MemoryTraffic]:
         """The words that a placement moves between its unit and the outermost memory."""
