@@ -46,7 +46,7 @@ class Axis(Kind):
     "--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there: QK=buffer; or nowhere nearer: QK=dram."
 )
 @click.option("--top", type=Integer("number of mappings", 1), default=5, show_default=True, metavar="N",
-              help="So many of the best.")  # fmt: skip
+              help="Number of mappings to report.")  # fmt: skip
 @click.option("--against", type=MAPPING, metavar="NAME|FILE", help="Tell what changed to another mapping of the same cascade.")  # fmt: skip
 @click.option(
     "--simulate", "simulates", is_flag=True, help="Run the best mapping tile by tile too; tiles are even then."
@@ -71,12 +71,13 @@ def map_command(
     simulates: bool, checks: bool, limit: int | None, jobs: int, seed: int, accounting: str, out: Path | None,
     csv: Path | None, plot: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Find mappings: which unit runs which Einsum, what is spread where, the loops, the tiles, and what is held.
+    """Find mappings: the unit of each Einsum, the variables spread over its axes, loops, tiles and holds.
 
-    Without a template the space is all that the cascade and the machine allow; what the algorithm forbids is left out.
+    Without a template the space is all that the cascade and the machine allow, without all that the algorithm forbids.
     Ctrl-C ends a search with the best so far.
     """
     from fusemax.commands import mapped
+    from fusemax.mapper.options import SearchOptions
     from fusemax.report.files import check_target, write_whole
     from fusemax.syntax.mapping.parser import seen_from
 
@@ -84,11 +85,22 @@ def map_command(
         if path is not None:
             check_target(path, suffixes)
     with Progress() as progress:
+        options = SearchOptions(
+            objective,
+            strategy,
+            template,
+            fix,
+            keep,
+            top,
+            accounting,
+            jobs,
+            limit,
+            seed,
+            progress=progress.told(searching),
+        )
         report = mapped(
-            cascade, arch, shapes=shapes, model=model, length=length, objective=objective, strategy=strategy,
-            template=template, fix=fix, keep=keep, top=top, against=against, simulates=simulates or checks, checks=checks,
-            limit=limit, jobs=jobs, seed=seed, accounting=accounting, progress=progress.told(searching),
-            name=None if out is None else out.stem,
+            cascade, arch, shapes=shapes, options=options, model=model, length=length, against=against,
+            simulates=simulates or checks, checks=checks, name=None if out is None else out.stem,
         )  # fmt: skip
     best = report.result.best
     if out is not None and best:
@@ -139,16 +151,19 @@ def pareto_command(
     a search with the front so far.
     """
     from fusemax.commands import traded
+    from fusemax.mapper.options import SearchOptions
     from fusemax.report.files import check_target, write_whole
 
     for path, suffixes in ((csv, (".csv",)), (plot, PICTURES)):
         if path is not None:
             check_target(path, suffixes)
     with Progress() as progress:
+        options = SearchOptions(
+            template=template, fix=fix, keep=keep, accounting=accounting, limit=limit, progress=progress.told(searching)
+        )
         front = traded(
-            cascade, arch, shapes=shapes, model=model, length=length, mapping=mapping, template=template, of=of, dims=dims,
-            fix=fix, keep=keep, limit=limit, accounting=accounting, progress=progress.told(searching),
-        )  # fmt: skip
+            cascade, arch, shapes=shapes, options=options, model=model, length=length, mapping=mapping, of=of, dims=dims
+        )
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, front.to_csv()))
     drawn = plot if front.points else None

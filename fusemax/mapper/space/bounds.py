@@ -1,4 +1,4 @@
-"""What must cross the edges of an array, however its loops are ordered: words, and the cycles that they take at least.
+"""Lower bounds of the words that cross the edges of an array, whatever the order of its loops, and of their cycles.
 
 An operand that depends on a reduced variable which runs inside of the array enters again whenever anything outside of
 that variable advances; any other operand enters once at least.
@@ -13,12 +13,13 @@ from fusemax.bind.tensors import is_output
 from fusemax.ir.arch import Unit
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
 from fusemax.ir.expr import rank_of
-from fusemax.mapper.space.nests import Body
+from fusemax.mapper.space.nests import NestBody
 
-Spread = Sequence[tuple[str, str]]
+Spread = tuple[tuple[str, str], ...]
+"""Axes of a unit, each with the variable that is spread over it."""
 
 
-def crossings(body: Body, einsum: CheckedEinsum) -> Iterator[tuple[Use, str | None]]:
+def crossings(body: NestBody, einsum: CheckedEinsum) -> Iterator[tuple[Use, str | None]]:
     """The operands that no other Einsum of a body reads, each with the Einsum that spares it the edges if it is on the
     same unit; None if nothing does."""
     made = set(body.names)
@@ -29,7 +30,7 @@ def crossings(body: Body, einsum: CheckedEinsum) -> Iterator[tuple[Use, str | No
             yield use, use.tensor if inside else None
 
 
-def leaves(checked: Checked, body: Body, einsum: CheckedEinsum, readers: Collection[str]) -> bool:
+def leaves_array(checked: Checked, body: NestBody, einsum: CheckedEinsum, readers: Collection[str]) -> bool:
     """Whether a result leaves its array whoever runs what."""
     return is_output(checked.tensors[einsum.name]) or any(name not in body.names for name in readers)
 
