@@ -161,7 +161,7 @@ def _reasons(checked: Checked, arch: Arch, search: Search, found: Found, proven:
             yield f"'{unit.name}' is busy for {busy[unit.name] / float(estimate.cycles):.1%} of the time"
     floor = search.space.least_bytes
     if floor:
-        yield f"DRAM traffic is {float(estimate.dram_bytes) / floor:.3g} times what inputs and outputs are"
+        yield f"DRAM traffic is {float(estimate.dram_bytes) / floor:.3g} times that of inputs and outputs"
     if _reached(search):
         yield f"no mapping can be better: {_meaning(search.objective)}"
     elif proven:

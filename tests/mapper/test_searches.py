@@ -120,7 +120,7 @@ def test_templates_without_numbers() -> None:
 
 def test_no_divisor_fits() -> None:
     """Sizes that no value of an open length divides are refused."""
-    with pytest.raises(FusemaxError, match="no value of the open lengths divides what they split"):
+    with pytest.raises(FusemaxError, match="no value of the open lengths divides the ranks that they split"):
         map_cascade("matmul", ARCH, {"M": 7, "N": 4, "K": 6}, template=parse_mapping(OPEN))
 
 

@@ -23,12 +23,12 @@ from fusemax.model.estimate import Estimate, estimate
 
 Word = tuple[str, ...] | float
 """The value of a parameter that is a list of words, or a share that a user fixes."""
-Value = Word | int
-Number = int | float | Integers | Floats
+ParameterValue = Word | int
+Numbers = int | float | Integers | Floats
 """A number, or one for each candidate."""
 
 SHARE_STEP = 1e-9
-"""Shares are rounded up by it, so that what they let fit does fit in floating point."""
+"""The step to which shares are rounded up, so that all fits in floating point too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Candidates:
         """The tree itself."""
         yield self
 
-    def member(self, at: int) -> dict[str, Value]:
+    def member(self, at: int) -> dict[str, ParameterValue]:
         """The parameters of one candidate."""
         return {**self.words, **{name: values[at].item() for name, values in self.grid.items()}}
 
@@ -92,7 +92,7 @@ def cost(
     checked: Checked, arch: Arch, candidates: Candidates, shapes: Mapping[str, int], accounting: Accounting
 ) -> Costs:
     """Cost all candidates. Raises `FusemaxError` if the cascade or the machine does not allow the tree."""
-    parameters: dict[str, Value | Number] = {**candidates.words, **numbers_of(candidates.grid)}
+    parameters: dict[str, ParameterValue | Numbers] = {**candidates.words, **numbers_of(candidates.grid)}
     share: Floats | None = None
     if candidates.share is not None:
         parameters[candidates.share] = 0

@@ -39,7 +39,7 @@ def anneal(search: Search) -> None:
 
 
 def _settle(search: Search, state: Any) -> float:
-    """The best value of the trees of a state; infinite if there are none, or none fits."""
+    """The best value of the trees of a state; infinite if there are no trees, or no candidate fits."""
     trees = search.space.batch(state)
     if trees is None:
         return math.inf

@@ -139,7 +139,7 @@ class Search:
 
 
 def try_out(trees: Trees, space: AnySpace, objective: Objective, accounting: Accounting, top: int) -> TrialResult:
-    """Cost one tree, or those that differ in what they hold; at most `top` of them may be best."""
+    """Cost one tree, or those that differ in their holds; at most `top` of them may be best."""
     try:
         if isinstance(trees, Candidates):
             costs = priced(space, trees, accounting)
@@ -161,7 +161,7 @@ def priced(space: AnySpace, candidates: Candidates, accounting: Accounting) -> C
 # ---------------------------------------------------------------------------------------------------------- strategies
 
 Strategy = Callable[[Search], None]
-"""Searches a space, and leaves what it found in the search."""
+"""A strategy searches the space of a search, and records the results in it."""
 
 STRATEGIES: dict[str, Strategy] = {}
 

@@ -26,11 +26,11 @@ class StructureTurn:
     result: TrialResult | None
 
 
-Event = StructureTurn | Cutoff
-"""What a strategy learns of a space, in the order of the space."""
+SearchEvent = StructureTurn | Cutoff
+"""An event of a search, in the order of the space."""
 
 
-def turns(search: Search, structures: Iterator[Structure | Cutoff]) -> Generator[Event, None, None]:
+def turns(search: Search, structures: Iterator[Structure | Cutoff]) -> Generator[SearchEvent, None, None]:
     """Structures in order, each with its trees, and the parts that are left out; with several jobs, other processes cost
     trees that are still to come."""
     if search.options.jobs <= 1:
@@ -70,7 +70,7 @@ def _tried(search: Search, trees: Trees) -> TrialResult:
     return try_out(trees, search.space, search.objective, search.accounting, search.top)
 
 
-def _event(structure: Structure | Cutoff, result: Future[TrialResult] | None) -> Event:
+def _event(structure: Structure | Cutoff, result: Future[TrialResult] | None) -> SearchEvent:
     """A turn, with the result of its trees once a process has it."""
     if isinstance(structure, Cutoff):
         return structure

@@ -19,15 +19,15 @@ from typing import NamedTuple
 import numpy as np
 
 from fusemax.bind.splits import balanced, divisors
-from fusemax.bind.tensors import is_output, sources
 from fusemax.errors import FusemaxError, Problem, listed
 from fusemax.ir.arch import Arch
-from fusemax.ir.checked import Checked, Use
+from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Number, rank_of
 from fusemax.mapper.arrays import Integers
 from fusemax.mapper.constraints import Fixed
 from fusemax.mapper.cost.batch import Batch
 from fusemax.mapper.objective import significant
+from fusemax.mapper.space.bounds import compulsory_words
 from fusemax.mapper.space.layout_product import LayoutProduct, min_cycles
 from fusemax.mapper.space.layouts import BodyLayout, Chooser
 from fusemax.mapper.space.loop_tree import HeldTensor, LoopTree, MappingWriter, VariableParts
@@ -121,7 +121,7 @@ class Generated:
             raise FusemaxError(problems)
 
     def _check_fixed(self) -> None:
-        """Refuse what no mapping of the space can have."""
+        """Refuse fixed and kept choices that no mapping of the space can have."""
         for rank, size in self.shapes.items():
             number = self.fixed.numbers.get(rank.lower(), size)
             if number != size:
@@ -280,26 +280,7 @@ class Generated:
     @cached_property
     def least_bytes(self) -> float:
         """The bytes of all inputs and outputs; zero if filters leave out a part of them."""
-        if any(einsum.constraints for einsum in self.checked.einsums):
-            return 0.0
-        views = sources(self.checked).keys() - {t.name for t in self.checked.inputs}
-        uses = [use for e in self.checked.einsums if e.name not in views for use in e.reads]
-        uses += [e.target for e in self.checked.einsums if is_output(self.checked.tensors[e.name])]
-        words: dict[str, int] = {}
-        for use in uses if self.sizes else ():
-            if use.tensor in sources(self.checked) or is_output(self.checked.tensors[use.tensor]):
-                words[use.tensor] = max(self.distinct(use), words.get(use.tensor, 0))
-        return sum(words.values()) * self.arch.word_bits / 8
-
-    def distinct(self, use: Use) -> int:
-        """The fewest elements of an access: of an index such as `2*m + k` as many as its longest variable has."""
-        iterative = self.checked.tensors[use.tensor].iterative
-        lengths = [
-            max((self.sizes[rank_of(v)] for v in index.variables), default=1)
-            for i, index in enumerate(use.indices)
-            if i != iterative
-        ]
-        return prod(map(int, lengths))
+        return compulsory_words(self.checked, self.sizes) * self.arch.word_bits / 8 if self.sizes else 0.0
 
     # ----------------------------------------------------------------------------------------------------------- trees
 

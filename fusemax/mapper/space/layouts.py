@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from fusemax.analysis.counting import points
-from fusemax.bind.registers import iterative_variables, room, waiting
+from fusemax.bind.registers import iterative_variables, tiles_in_flight, waiting
 from fusemax.bind.splits import divisors
 from fusemax.bind.tensors import is_output
 from fusemax.ir.arch import Arch, Unit
@@ -69,7 +69,7 @@ class BodyLayouts:
 
 
 @cache
-def fitted(extent: int, length: int, even: bool) -> int:
+def tile_length(extent: int, length: int, even: bool) -> int:
     """The points of a variable that are spread over an axis: the largest divisor that is not longer, or, if that makes
     fewer tiles, the longest tiles of which the last is shorter, but no single point; not if tiles must be `even`.
 
@@ -285,7 +285,7 @@ class Chooser:
     def mean(self, variable: str, length: int) -> float:
         """The points of a variable that are spread over an axis of a length, in the mean of all tiles."""
         extent = self.extent(variable)
-        return extent / -(-extent // fitted(extent, length, variable in self.even))
+        return extent / -(-extent // tile_length(extent, length, variable in self.even))
 
     def assignments(self, capable: Sequence[tuple[int, ...]]) -> Integers:
         """Every assignment of Einsums to units that have their operators: a row each."""
@@ -307,7 +307,7 @@ class Chooser:
                     mean = 1 if axis is None else self.mean(variable, unit.lengths[axis])
                     words *= round(self.extent(variable) / mean)
                 entries = unit.registers.entries if unit.registers else None
-                if words > max(1, room(entries) // LEAST_IN_FLIGHT):
+                if words > 1 and tiles_in_flight(entries, words) < LEAST_IN_FLIGHT:
                     yield names.index(reader), n
 
     def results_without_exit(
@@ -316,12 +316,11 @@ class Chooser:
         """Einsums whose result varies only along axes without an edge by which it could leave a unit, with the Einsums that
         must be there too; None if an Einsum of another body reads it, or it is an output."""
         for n, unit in enumerate(self.arch.units):
-            exits = unit.leaving.keys()
-            if not exits:
+            if not unit.leaving:
                 continue
             for i, einsum in enumerate(body.einsums):
                 along = {axis for axis, v in spreads[n] if v in einsum.kept}
-                if along and not along & exits:
+                if not unit.can_leave(along):
                     tensor = self.checked.tensors[einsum.name]
                     readers = [name for name in self.read_by[einsum.name] if name != einsum.name]
                     kept = is_output(tensor) or any(name not in body.names for name in readers)

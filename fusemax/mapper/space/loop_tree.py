@@ -14,7 +14,7 @@ from fusemax.ir.expr import Name, Number, rank_of
 from fusemax.ir.mapping import For, Hold, Length, Node, Overlap, Parameter, Part, PlacedEinsum, Split, UnitBlock
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.space.bounds import crossings, entering_cycles
-from fusemax.mapper.space.layouts import BodyLayout, even_variables, fitted
+from fusemax.mapper.space.layouts import BodyLayout, even_variables, tile_length
 from fusemax.mapper.space.nests import NestShape, shares
 
 
@@ -98,7 +98,7 @@ class MappingWriter:
         """The parts of a variable, by where it is looped over and whether it is spread."""
         length = self.spread.get(variable)
         if length is not None:
-            length = fitted(self.extent(variable), length, variable in self.even)
+            length = tile_length(self.extent(variable), length, variable in self.even)
         low = None if length is None else self.name(variable, "0")
         if variable in self.nest.blocked:
             outer, inner = self.name(variable, "2"), self.name(variable, "1")

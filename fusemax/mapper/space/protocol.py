@@ -41,12 +41,12 @@ class Structure(Protocol):
     def least_j(self) -> float: ...
 
 
-S = TypeVar("S", bound=Structure)
-W = TypeVar("W")
+StructureT = TypeVar("StructureT", bound=Structure)
+StateT = TypeVar("StateT")
 
 
-class MappingSpace(Protocol[S, W]):
-    """A space of mappings: structures `S`, each with its trees, and states `W` of a random walk over them."""
+class MappingSpace(Protocol[StructureT, StateT]):
+    """A space of mappings: structures, each with its trees, and the states of a random walk over them."""
 
     title: str
     """The space in words: `among ...`."""
@@ -66,19 +66,19 @@ class MappingSpace(Protocol[S, W]):
     def least_j(self) -> float:
         """The lower bound of the joules."""
 
-    def structures(self, by_energy: bool) -> Iterator[S | Cutoff]:
+    def structures(self, by_energy: bool) -> Iterator[StructureT | Cutoff]:
         """All structures, the most promising first, and a cutoff for each part that is left out."""
 
-    def batches(self, structure: S) -> Iterator[Trees | Cutoff]:
+    def batches(self, structure: StructureT) -> Iterator[Trees | Cutoff]:
         """The trees of a structure, as they are costed, and a cutoff for each part that is left out."""
 
-    def start(self, source: Random) -> W:
+    def start(self, source: Random) -> StateT:
         """A first state."""
 
-    def neighbour(self, state: W, source: Random) -> W:
+    def neighbour(self, state: StateT, source: Random) -> StateT:
         """A state that differs in one choice."""
 
-    def batch(self, state: W) -> Trees | None:
+    def batch(self, state: StateT) -> Trees | None:
         """The trees of a state; None if a choice of the user excludes all."""
 
 

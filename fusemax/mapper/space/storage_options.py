@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fusemax.bind.loop_nest import advances
 from fusemax.bind.tensors import is_output
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, CheckedEinsum, Use, When
@@ -105,12 +106,12 @@ class _Finder:
         return before and (depth == len(chain) or chain[depth][1] not in depends)
 
     def runs_again(self, body: int, readers: Sequence[CheckedEinsum], depends: set[str]) -> bool:
-        """Whether a reader passes a tensor more than once while it runs inside of its array."""
+        """Whether a reader fetches a tensor again in a loop inside of its array on which the tensor does not depend."""
         units = dict(zip(self.nest.bodies[body].names, self.writer.layouts[body].units, strict=True))
         parts = {part: v for v, p in self.writer.parts.items() for part in p.all}
         for reader in readers:
             over = [parts[part] in depends for part in self.writer.over(reader, body, units[reader.name])]
-            if True in over and False in over[: len(over) - over[::-1].index(True)]:
+            if any(again and not own for again, own in zip(_advances(over), over, strict=True)):
                 return True
         return False
 
@@ -125,10 +126,14 @@ class _Finder:
         depends = set(maker.target.variables) - again
         unit = dict(zip(self.nest.bodies[body].names, self.writer.layouts[body].units, strict=True))[tensor]
         parts = {part: v for v, p in self.writer.parts.items() for part in p.all}
-        inside = [v for _, v in chain[first:]] if first is not None else []
-        inside += [parts[part] for part in self.writer.over(maker, body, unit)] if first is not None else []
-        many = any(v in depends for v in inside)
-        if not many or is_output(declared):
+        inside = [*(v for _, v in chain[first:]), *(parts[part] for part in self.writer.over(maker, body, unit))]
+        revisited = first is not None and any(_advances([v in depends for v in inside]))
+        if not revisited or is_output(declared):
             yield ()
-        if first is not None and many:
+        if first is not None and revisited:
             yield (HeldTensor(tensor, self.near, None if first <= self.depth else body, first),)
+
+
+def _advances(depends: Sequence[bool]) -> list[bool]:
+    """Whether a tile becomes another as each loop advances, outermost first, if all loops have several iterations."""
+    return advances([(2, each) for each in depends])

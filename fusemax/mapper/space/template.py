@@ -67,7 +67,7 @@ class Template:
         self._check_fixed()
 
     def _check_fixed(self) -> None:
-        """Refuse to fix or keep what the template does not leave open."""
+        """Refuse fixed choices that the template does not leave open."""
         if self.fixed.units:
             message = f"'{self.mapping.name}' itself says which unit runs {listed(list(self.fixed.units))}"
             raise FusemaxError(message, "leave it out, or search without a template")
@@ -209,8 +209,10 @@ class Template:
         start = f"with {' and '.join(fixed)} fixed, " if fixed else ""
         tried = ", ".join(f"{self.asked(name)} = {number}" for name, number in numbers.items())
         first = error.problems[0]
-        message = f"{start}no value of the open lengths divides what they split; with {tried}: {first.message}"
-        hint = "fix another number, or none" if fixed else "give other sizes, or another template"
+        message = (
+            f"{start}no value of the open lengths divides the ranks that they split; with {tried}: {first.message}"
+        )
+        hint = "fix another number, or leave it open" if fixed else "give other sizes, or another template"
         return FusemaxError([Problem(message, first.span, hint)])
 
     @cached_property
