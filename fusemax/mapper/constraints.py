@@ -60,7 +60,7 @@ def fixed_of(
         elif number is not None and (number > 0 or (number == 0 and name in parameters)):
             if name not in lengths:
                 hint = f"lengths that may be fixed are {listed(lengths, 20)}" if lengths else "no length may be fixed"
-                raise FusemaxError(f"nothing open is called '{name}'", hint)
+                raise FusemaxError(f"no open choice has the name '{name}'", hint)
             part = name.lower() if name in checked.ranks and name not in parameters else name
             if numbers.setdefault(part, number) != number:
                 raise FusemaxError(f"'{part}' is fixed at '{numbers[part]}' and at '{number}'", "keep one")

@@ -159,10 +159,10 @@ def _check_asked(mapping: MappingFile | None, options: SearchOptions, sized: boo
         raise FusemaxError("a mapping, and a template to find one", "leave --mapping or --template out")
     if not sized:
         message = f"'{mapping.name}' is one mapping, and one machine gives one point"
-        hint = f"add --dims for machines of other sizes, or search what it leaves open: --template {mapping.name}"
+        hint = f"add --dims for machines of other sizes, or search its open choices: --template {mapping.name}"
         raise FusemaxError(message, hint)
     if options.fix or options.keep or options.limit is not None:
-        raise FusemaxError(f"'{mapping.name}' decides all, and nothing is searched",
+        raise FusemaxError(f"'{mapping.name}' leaves no choice open for a search",
                            "leave --fix, --keep and --limit out, or give a cascade and no mapping")  # fmt: skip
 
 

@@ -272,7 +272,7 @@ def test_found_for_each_size() -> None:
          "'fusemax-cloud' has no size with 100 elements an axis\nhint: it has 16, 32, 64, 128, 256, 512"),
         ({"mapping": load_mapping("fusemax-binding")},
          "'fusemax-binding' is one mapping, and one machine gives one point\n"
-         "hint: add --dims for machines of other sizes, or search what it leaves open: --template fusemax-binding"),
+         "hint: add --dims for machines of other sizes, or search its open choices: --template fusemax-binding"),
         ({"fix": ["AV=array3d"]}, "'fusemax-cloud' has no unit 'array3d'\nhint: did you mean 'array2d'?"),
         ({"fix": ["AV=array2d"]},
          "no assignment of the Einsums of 'attention-1pass' to the units of 'fusemax-cloud' is left\n"

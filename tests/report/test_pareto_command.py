@@ -176,7 +176,7 @@ def test_cut_off(call: Called) -> None:
         ((*DIMS[:-1], "0"), "number of elements: 0 is less than 1\nhint: give an integer of at least 1"),
         (DIMS[:-2],
          "'fusemax-binding' is one mapping, and one machine gives one point\n"
-         "hint: add --dims for machines of other sizes, or search what it leaves open: --template fusemax-binding"),
+         "hint: add --dims for machines of other sizes, or search its open choices: --template fusemax-binding"),
         ((*MATMUL, "--csv", "a.txt"), "'a.txt' does not end in .csv\nhint: name it a.csv"),
         ((*MATMUL, "--plot", "a.txt"), "'a.txt' does not end in .png or .svg or .pdf\nhint: name it a.png"),
         ((*MATMUL, "--keep", "A=cache"), "'flat-edge' has no memory 'cache'\nhint: its memories are 'dram' and 'buffer'"),

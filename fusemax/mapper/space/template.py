@@ -69,7 +69,7 @@ class Template:
     def _check_fixed(self) -> None:
         """Refuse fixed choices that the template does not leave open."""
         if self.fixed.units:
-            message = f"'{self.mapping.name}' itself says which unit runs {listed(list(self.fixed.units))}"
+            message = f"'{self.mapping.name}' itself places {listed(list(self.fixed.units))}"
             raise FusemaxError(message, "leave it out, or search without a template")
         for name, branches in _branches(self.mapping.body):
             chosen = " ".join(self.fixed.words.get(name, (str(self.fixed.numbers.get(name, branches[0])),)))
@@ -98,7 +98,7 @@ class Template:
         wanted = [words for words in every if self.wanted(words)]
         if not wanted:
             kept = " and ".join(f"'{tensor}' in '{level}'" for tensor, level in self.fixed.levels.items())
-            raise FusemaxError(f"nothing that '{self.mapping.name}' leaves open keeps {kept}", "keep or fix less")
+            raise FusemaxError(f"no open choice of '{self.mapping.name}' keeps {kept}", "keep or fix less")
         return wanted
 
     def tensors(self, parameter: Parameter, default: tuple[str, ...]) -> list[str]:
@@ -267,7 +267,7 @@ class Template:
                 elif _uses(part.extent, name):
                     found.update(divisors(int(self.sizes[rank])))
         if not found:
-            raise FusemaxError(f"nothing tells which values '{name}' may have", f"fix it: `--fix {name}=1`")
+            raise FusemaxError(f"no split bounds the values of '{name}'", f"fix it: `--fix {name}=1`")
         return sorted(found)
 
     def tiles(self, split: Split, part: Part) -> int:
