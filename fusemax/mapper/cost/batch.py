@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusemax.bind.bind import BoundMapping, bind
+from fusemax.bind.extents import Amount
 from fusemax.errors import FusemaxError
 from fusemax.mapper.arrays import Floats, Integers
 from fusemax.mapper.cost.candidates import Candidates, Costs, column, has_short_tiles, numbers_of
@@ -211,13 +212,10 @@ def _additive(batch: Batch, picks: Sequence[int], accounting: Accounting) -> Add
     )
 
 
-def _held_bytes(bound: BoundMapping, memory: str) -> list[Floats]:
+def _held_bytes(bound: BoundMapping, memory: str) -> list[Amount]:
     """The bytes that are held in a memory around each placement."""
     word = bound.arch.word_bits / 8
     return [
-        sum(
-            (bound.nest.max_tile_elements(hold) * word for hold in placement.holds if hold.level == memory),
-            np.zeros(()),
-        )
+        sum((bound.nest.max_tile_elements(hold) * word for hold in placement.holds if hold.level == memory), 0.0)
         for placement in bound.plan.placements
     ]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from fusemax.bind.bind import BoundMapping, bind
 from fusemax.bind.capacity import fits, held_together, tiles, used_bytes
+from fusemax.bind.extents import Amount
 from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Storage
 from fusemax.errors import FusemaxError
@@ -24,8 +25,6 @@ from fusemax.model.estimate import Estimate, estimate
 Word = tuple[str, ...] | float
 """The value of a parameter that is a list of words, or a share that a user fixes."""
 ParameterValue = Word | int
-Numbers = int | float | Integers | Floats
-"""A number, or one for each candidate."""
 
 SHARE_STEP = 1e-9
 """The step to which shares are rounded up, so that all fits in floating point too."""
@@ -92,7 +91,7 @@ def cost(
     checked: Checked, arch: Arch, candidates: Candidates, shapes: Mapping[str, int], accounting: Accounting
 ) -> Costs:
     """Cost all candidates. Raises `FusemaxError` if the cascade or the machine does not allow the tree."""
-    parameters: dict[str, ParameterValue | Numbers] = {**candidates.words, **numbers_of(candidates.grid)}
+    parameters: dict[str, ParameterValue | Amount] = {**candidates.words, **numbers_of(candidates.grid)}
     share: Floats | None = None
     if candidates.share is not None:
         parameters[candidates.share] = 0

@@ -136,4 +136,4 @@ class _Finder:
 
 def _advances(depends: Sequence[bool]) -> list[bool]:
     """Whether a tile becomes another as each loop advances, outermost first, if all loops have several iterations."""
-    return advances([(2, each) for each in depends])
+    return [bool(changing) for changing in advances([(2, each) for each in depends])]

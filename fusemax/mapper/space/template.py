@@ -12,6 +12,7 @@ from random import Random
 import numpy as np
 
 from fusemax.bind.bind import lengths
+from fusemax.bind.extents import Extent
 from fusemax.bind.instantiate import instantiate
 from fusemax.bind.parameters import Choice
 from fusemax.bind.sizes import axes_of, extent_of
@@ -186,9 +187,9 @@ class Template:
         return prod(map(len, self.domains.values()))
 
     @cached_property
-    def points(self) -> list[tuple[dict[str, int], Mapping[str, int]]]:
+    def points(self) -> list[tuple[dict[str, int], Mapping[str, Extent]]]:
         """The combinations of values for which every split is exact, each with the longest extents that follow."""
-        found: list[tuple[dict[str, int], Mapping[str, int]]] = []
+        found: list[tuple[dict[str, int], Mapping[str, Extent]]] = []
         wrong: tuple[dict[str, int], FusemaxError] | None = None
         for row in islice(product(*self.domains.values()), MOST_GRID):
             numbers = dict(zip(self.domains, row, strict=True))
