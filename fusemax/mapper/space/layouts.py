@@ -73,8 +73,8 @@ def tile_length(extent: int, length: int, even: bool) -> int:
     """The points of a variable that are spread over an axis: the largest divisor that is not longer, or, if that makes
     fewer tiles, the longest tiles of which the last is shorter, but no single point; not if tiles must be `even`.
 
-    >>> fitted(1000, 256, False), fitted(64, 256, False), fitted(257, 256, False), fitted(257, 256, True)
-    (250, 64, 129, 1)
+    >>> [tile_length(extent, 256, False) for extent in (1000, 64, 257)], tile_length(257, 256, True)
+    ([250, 64, 129], 1)
     """
     divisor = max(d for d in divisors(extent) if d <= length)
     if even or divisor == min(extent, length):
