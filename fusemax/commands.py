@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fusemax.bind.parameters import Chosen
     from fusemax.ir.arch import Arch
     from fusemax.ir.mapping import Mapping as MappingFile
+    from fusemax.mapper.options import SearchOptions
     from fusemax.mapper.pareto import Front
     from fusemax.reference import Array
     from fusemax.report.estimates import EvaluationReport
@@ -171,23 +172,19 @@ def mapped(
     arch: str | None,
     *,
     shapes: Mapping[str, int],
+    options: SearchOptions,
     model: str | None = None,
     length: int | None = None,
-    template: str | None = None,
     against: str | None = None,
     simulates: bool = False,
     checks: bool = False,
-    limit: int | None = None,
     name: str | None = None,
-    accounting: str = "full",
-    **wanted: Any,
 ) -> MapReport:
     """Search for the best mappings; say what changed to another one, and run the best."""
     from dataclasses import replace
 
     from fusemax.bind.bind import bind
     from fusemax.mapper import map_cascade
-    from fusemax.mapper.search.search import MOST_TREES
     from fusemax.model import evaluate
     from fusemax.report.mapping_tree import ShownMapping
     from fusemax.report.searches import MapReport
@@ -196,21 +193,12 @@ def mapped(
     from fusemax.syntax.mapping.parser import load_mapping
     from fusemax.units import readable_length
 
-    tree = None if template is None else load_mapping(template)
+    tree = options.loaded_template()
     if tree is None and (cascade is None or arch is None):
         raise FusemaxError("a search needs a cascade and an architecture", "add --cascade and --arch, or --template")
     machine, checked = _machine_and_cascade(tree, arch, cascade)
     sizes = shapes_for(checked, model, length, shapes)
-    result = map_cascade(
-        checked,
-        machine,
-        sizes,
-        template=tree,
-        limit=limit or MOST_TREES,
-        accounting=accounting,
-        even=simulates,
-        **wanted,
-    )
+    result = map_cascade(checked, machine, sizes, replace(options, template=tree, even=options.even or simulates))
     files = (
         {"cascade": cascade or tree.cascade, "arch": arch or tree.arch} if tree else {"cascade": cascade, "arch": arch}
     )
@@ -220,7 +208,7 @@ def mapped(
     if against is not None:
         named = load_mapping(against)
         point, chosen = _point(named, checked, shapes, model, length, {})
-        other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=accounting)
+        other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=options.accounting)
     report = shown = None
     if best:
         bound = bind(checked, machine, best[0].mapping, sizes, {})
@@ -286,23 +274,26 @@ def traded(
     arch: str | None,
     *,
     shapes: Mapping[str, int],
+    options: SearchOptions,
     model: str | None = None,
     length: int | None = None,
     mapping: str | None = None,
-    template: str | None = None,
-    **wanted: Any,
+    of: Sequence[str] = (),
+    dims: Sequence[int] = (),
 ) -> Front:
     """The front of a cascade on an architecture; of machines of other sizes with the mapping of the shipped study, if
     nothing else is named."""
+    from dataclasses import replace
+
     from fusemax import resources
     from fusemax.mapper.pareto import pareto
     from fusemax.syntax.mapping.parser import load_mapping
     from fusemax.syntax.yaml.study import SIZES, load_sizes_study
 
-    if wanted.get("dims") and not (cascade or mapping or template):
+    if dims and not (cascade or mapping or options.template):
         mapping = load_sizes_study(resources.names(SIZES, ".yaml")[0]).mapping
     named = None if mapping is None else load_mapping(mapping)
-    tree = None if template is None else load_mapping(template)
+    tree = options.loaded_template()
     file = named or tree
     if file is None and (cascade is None or arch is None):
         raise FusemaxError(
@@ -311,7 +302,8 @@ def traded(
     machine, checked = _machine_and_cascade(file, arch, cascade)
     sizes = shapes_for(checked, model, length, shapes)
     chosen = None if named is None else _point(named, checked, shapes, model, length, {})[1].values
-    return pareto(checked, machine, sizes, mapping=named, template=tree, parameters=chosen, **wanted)
+    options = replace(options, template=tree)
+    return pareto(checked, machine, sizes, options, of=of, mapping=named, parameters=chosen, dims=dims)
 
 
 def shown(

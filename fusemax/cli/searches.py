@@ -23,7 +23,7 @@ from fusemax.cli.output import INTERRUPTED, SUCCESS, Progress, print_json, print
 
 
 class Axis(Kind):
-    """An axis of a front; which there are is checked with the rest."""
+    """An axis of a front; its name is checked later."""
 
     name = "axis"
 
@@ -38,24 +38,34 @@ class Axis(Kind):
     "--template",
     type=MAPPING,
     metavar="NAME|FILE",
-    help="Search what a mapping leaves open: parameters, cases and `?`.",
+    help="Search the open parameters, cases and `?` of a mapping.",
 )
 @click.option("--fix", "fix", multiple=True, metavar="NAME=VALUE",
               help="Fix a length, a parameter, or the unit of an Einsum: p1=8, M0=512, SLN=array2d.")  # fmt: skip
 @click.option(
-    "--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there: QK=buffer; or nowhere nearer: QK=dram."
+    "--keep",
+    multiple=True,
+    metavar="TENSOR=MEMORY",
+    help="Hold a tensor in a memory: QK=buffer; or not further in: QK=dram.",
 )
 @click.option("--top", type=Integer("number of mappings", 1), default=5, show_default=True, metavar="N",
-              help="So many of the best.")  # fmt: skip
-@click.option("--against", type=MAPPING, metavar="NAME|FILE", help="Tell what changed to another mapping of the same cascade.")  # fmt: skip
+              help="Number of mappings to report.")  # fmt: skip
+@click.option(
+    "--against",
+    type=MAPPING,
+    metavar="NAME|FILE",
+    help="List the differences to another mapping of the same cascade.",
+)
 @click.option(
     "--simulate", "simulates", is_flag=True, help="Run the best mapping tile by tile too; tiles are even then."
 )
-@click.option("--check", "checks", is_flag=True, help="With numbers, compared with the interpreter's.")
-@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
+@click.option(
+    "--check", "checks", is_flag=True, help="Compute its numbers too, and compare them with the interpreter's."
+)
+@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Maximum number of loop trees to cost.")
 @click.option("--jobs", type=Integer("number of processes", 1), default=1, show_default=True, metavar="N",
               help="Search with several processes.")  # fmt: skip
-@click.option("--seed", type=Integer("seed", 0), default=0, metavar="N", help="Of the random numbers of `anneal`.")
+@click.option("--seed", type=Integer("seed", 0), default=0, metavar="N", help="Seed of the random numbers of `anneal`.")
 @accounting_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the best: a .mapping file.")
 @click.option(
@@ -71,12 +81,13 @@ def map_command(
     simulates: bool, checks: bool, limit: int | None, jobs: int, seed: int, accounting: str, out: Path | None,
     csv: Path | None, plot: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Find mappings: which unit runs which Einsum, what is spread where, the loops, the tiles, and what is held.
+    """Find mappings: the unit of each Einsum, the variables spread over its axes, loops, tiles and holds.
 
-    Without a template the space is all that the cascade and the machine allow; what the algorithm forbids is left out.
-    Ctrl-C ends a search with the best so far.
+    Without a template the space has all mappings that the cascade and the machine allow. Ctrl-C ends a search with the
+    best so far.
     """
     from fusemax.commands import mapped
+    from fusemax.mapper.options import SearchOptions
     from fusemax.report.files import check_target, write_whole
     from fusemax.syntax.mapping.parser import seen_from
 
@@ -84,11 +95,22 @@ def map_command(
         if path is not None:
             check_target(path, suffixes)
     with Progress() as progress:
+        options = SearchOptions(
+            objective,
+            strategy,
+            template,
+            fix,
+            keep,
+            top,
+            accounting,
+            jobs,
+            limit,
+            seed,
+            progress=progress.told(searching),
+        )
         report = mapped(
-            cascade, arch, shapes=shapes, model=model, length=length, objective=objective, strategy=strategy,
-            template=template, fix=fix, keep=keep, top=top, against=against, simulates=simulates or checks, checks=checks,
-            limit=limit, jobs=jobs, seed=seed, accounting=accounting, progress=progress.told(searching),
-            name=None if out is None else out.stem,
+            cascade, arch, shapes=shapes, options=options, model=model, length=length, against=against,
+            simulates=simulates or checks, checks=checks, name=None if out is None else out.stem,
         )  # fmt: skip
     best = report.result.best
     if out is not None and best:
@@ -113,17 +135,19 @@ def map_command(
 @click.option(
     "--mapping", type=MAPPING, metavar="NAME|FILE", help="With --dims: this mapping on machines of all sizes."
 )
-@click.option("--template", type=MAPPING, metavar="NAME|FILE", help="Search what a mapping leaves open.")
+@click.option(
+    "--template", type=MAPPING, metavar="NAME|FILE", help="Search the open parameters, cases and `?` of a mapping."
+)
 @shape_options
 @click.option("--of", "of", type=Items(Axis()), multiple=True, callback=Items.joined, metavar="AXIS,...",
               help="Two or three of latency, energy, area, buffer.")  # fmt: skip
 @click.option("--dims", type=Items(Integer("number of elements", 1)), multiple=True, callback=Items.joined, metavar="N,...",
-              help="Machines with so many elements along every axis, as the architecture's table of sizes has them.")  # fmt: skip
+              help="Elements along every axis of each machine, as in the architecture's table of sizes.")  # fmt: skip
 @click.option(
     "--fix", "fix", multiple=True, metavar="NAME=VALUE", help="Fix a length, a parameter, or the unit of an Einsum."
 )
-@click.option("--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there, or nowhere nearer.")
-@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
+@click.option("--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor in a memory, or not further in.")
+@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Maximum number of loop trees to cost.")
 @accounting_option
 @json_option
 @click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the points to a .csv file.")
@@ -135,20 +159,22 @@ def pareto_command(
 ) -> int:  # fmt: skip
     """Fronts: of the mappings of a cascade on a machine, or, with --dims, of machines of several sizes.
 
-    Of the points that are shown none is better than another in everything, unless it is marked as dominated. Ctrl-C ends
-    a search with the front so far.
+    Points that another one dominates are marked. Ctrl-C ends a search with the front so far.
     """
     from fusemax.commands import traded
+    from fusemax.mapper.options import SearchOptions
     from fusemax.report.files import check_target, write_whole
 
     for path, suffixes in ((csv, (".csv",)), (plot, PICTURES)):
         if path is not None:
             check_target(path, suffixes)
     with Progress() as progress:
+        options = SearchOptions(
+            template=template, fix=fix, keep=keep, accounting=accounting, limit=limit, progress=progress.told(searching)
+        )
         front = traded(
-            cascade, arch, shapes=shapes, model=model, length=length, mapping=mapping, template=template, of=of, dims=dims,
-            fix=fix, keep=keep, limit=limit, accounting=accounting, progress=progress.told(searching),
-        )  # fmt: skip
+            cascade, arch, shapes=shapes, options=options, model=model, length=length, mapping=mapping, of=of, dims=dims
+        )
     if csv is not None:
         write_whole(csv, lambda path: write_text(path, front.to_csv()))
     drawn = plot if front.points else None
@@ -169,7 +195,7 @@ def pareto_command(
 
 
 def searching(trees: int, value: float) -> str:
-    """How far a search is."""
+    """The progress of a search."""
     return f"searching: {trees:,} trees, best {value:.6g}; Ctrl-C keeps it"
 
 
