@@ -36,7 +36,7 @@ from fusemax.syntax.mapping.build import (
 from fusemax.syntax.mapping.diagnosis import DECLARING, FORMS, Start, body_below, diagnose
 from fusemax.syntax.mapping.lines import DEEPEST, Clause, laid_out
 from fusemax.syntax.mapping.table import table_of
-from fusemax.syntax.source import word_of
+from fusemax.syntax.source import source_of, word_of
 from fusemax.syntax.yaml.arch import load_arch
 
 Named = TypeVar("Named")
@@ -116,7 +116,7 @@ def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:
     >>> parse_mapping(text).body[0].variables
     ('m',)
     """
-    source = Source(name, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    source = source_of(text, name)
     layout = laid_out(source)
     if not layout.clauses and not layout.problems:
         raise FusemaxError([Problem("no statement in this file", Span(source, 0, 0), "start with `mapping NAME`")])
