@@ -23,7 +23,7 @@ from fusemax.mapper.space.generated import Generated
 from fusemax.mapper.space.template import Template
 from fusemax.model import loaded
 from fusemax.model.energy import accounting_of
-from fusemax.syntax.mapping.parser import load_mapping
+from fusemax.syntax.load import load_mapping
 
 __all__ = ["MapResult", "map_cascade"]
 

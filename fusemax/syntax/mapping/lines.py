@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 from fusemax.errors import Problem, Source, Span
 from fusemax.ir.cascade import Comments
+from fusemax.syntax.mapping.diagnosis import FORMS
 from fusemax.syntax.source import Line, logical_lines, too_long, too_many
 
 DEEPEST = 50
 """How many bodies may be around a statement."""
 
-_STARTS = re.compile(
-    r"\s*(?:(?:mapping|cascade|arch|choose|artifact|split|for|pipeline|stages|case|hold|wait|on)\s+[A-Za-z]"
-    r"|(?:stage|phase|previous)\s*:)"
-)
+_BARE = [keyword for keyword, form in FORMS.items() if form == f"{keyword}:"]
+_NAMING = [keyword for keyword in FORMS if keyword not in _BARE]
+_STARTS = re.compile(rf"\s*(?:(?:{'|'.join(_NAMING)})\s+[A-Za-z]|(?:{'|'.join(_BARE)})\s*:)")
 
 
 @dataclass(frozen=True, slots=True)
