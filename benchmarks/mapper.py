@@ -11,7 +11,7 @@ from fusemax.mapper.constraints import Fixed
 from fusemax.mapper.cost.candidates import Candidates, cost
 from fusemax.mapper.space.template import Template, TemplateChoice
 from fusemax.model.energy import Accounting
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import load_workload
 
 CANDIDATES_PER_S = 1_000_000
 CANDIDATES = 400_000

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from fusemax.study.compare import Comparison as Comparison
     from fusemax.study.compare import compare as compare
     from fusemax.syntax.cascade.parser import parse as parse
-    from fusemax.syntax.files import load_cascade as load_cascade
-    from fusemax.syntax.mapping.parser import load_mapping as load_mapping
-    from fusemax.syntax.yaml.arch import load_arch as load_arch
+    from fusemax.syntax.load import load_arch as load_arch
+    from fusemax.syntax.load import load_cascade as load_cascade
+    from fusemax.syntax.load import load_mapping as load_mapping
     from fusemax.validate import check as check
 
 _HOMES = {
@@ -42,9 +42,9 @@ _HOMES = {
     "compare": "fusemax.study.compare",
     "evaluate": "fusemax.model",
     "execute": "fusemax.reference",
-    "load_arch": "fusemax.syntax.yaml.arch",
-    "load_mapping": "fusemax.syntax.mapping.parser",
-    "load_cascade": "fusemax.syntax.files",
+    "load_arch": "fusemax.syntax.load",
+    "load_mapping": "fusemax.syntax.load",
+    "load_cascade": "fusemax.syntax.load",
     "map_cascade": "fusemax.mapper",
     "parse": "fusemax.syntax.cascade.parser",
     "simulate": "fusemax.sim.simulate",

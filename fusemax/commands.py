@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Checked
-from fusemax.syntax.files import load_cascade
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import load_cascade, load_workload
 from fusemax.validate import check, solve_shapes
 from fusemax.validate.shapes import shape_names
 
@@ -54,7 +53,7 @@ def analyzed(
 ) -> Analysis:
     """Load, check and analyze."""
     from fusemax.analysis import analyze
-    from fusemax.syntax.yaml.arch import load_arch
+    from fusemax.syntax.load import load_arch
 
     cascade = load_cascade(name)
     machine = None if arch is None else load_arch(arch)
@@ -124,7 +123,7 @@ def evaluated(
     """Load a mapping with its cascade and architecture, choose its parameters, and cost it."""
     from fusemax.model import evaluate
     from fusemax.report.estimates import EvaluationReport
-    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.syntax.load import load_mapping
 
     mapping = load_mapping(name)
     machine, checked = _machine_and_cascade(mapping, arch)
@@ -153,7 +152,7 @@ def simulated(
     from fusemax.report.gantt import MOST_DRAWN
     from fusemax.report.simulations import SimulationReport, check_numbers, write_files
     from fusemax.sim.simulate import MOST_SLICES, check_window, run
-    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.syntax.load import load_mapping
 
     mapping = load_mapping(name)
     machine, checked = _machine_and_cascade(mapping, arch)
@@ -190,7 +189,7 @@ def mapped(
     from fusemax.report.searches import MapReport
     from fusemax.report.simulations import SimulationReport, check_numbers
     from fusemax.sim.simulate import run
-    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.syntax.load import load_mapping
     from fusemax.units import readable_length
 
     tree = options.loaded_template()
@@ -239,7 +238,7 @@ def compared(
     """
     from fusemax.study.compare import compare
     from fusemax.study.encoder_layer import end_to_end as encoder_layers
-    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.syntax.load import load_mapping
 
     mappings = [load_mapping(name) for name in names]
     against = dict(zip(names, (mapping.name for mapping in mappings), strict=True)).get(baseline or "", baseline)
@@ -260,10 +259,10 @@ def reproduced(names: Sequence[str] = ()) -> tuple[Reproduction | SizesReproduct
     from fusemax import resources
     from fusemax.report.reproduce import reproduce
     from fusemax.report.sizes import reproduce_sizes
-    from fusemax.syntax.yaml.study import KIND, SIZES, load_sizes_study, load_study
+    from fusemax.syntax.load import SIZES, STUDIES, load_sizes_study, load_study
 
     sizes = resources.names(SIZES, ".yaml")
-    wanted = names or (*resources.names(KIND, ".yaml"), *sizes)
+    wanted = names or (*resources.names(STUDIES, ".yaml"), *sizes)
     return tuple(
         reproduce_sizes(load_sizes_study(name)) if name in sizes else reproduce(load_study(name)) for name in wanted
     )
@@ -287,8 +286,7 @@ def traded(
 
     from fusemax import resources
     from fusemax.mapper.pareto import pareto
-    from fusemax.syntax.mapping.parser import load_mapping
-    from fusemax.syntax.yaml.study import SIZES, load_sizes_study
+    from fusemax.syntax.load import SIZES, load_mapping, load_sizes_study
 
     if dims and not (cascade or mapping or options.template):
         mapping = load_sizes_study(resources.names(SIZES, ".yaml")[0]).mapping
@@ -339,8 +337,7 @@ def _machine_and_cascade(
     mapping: MappingFile | None, arch: str | None, cascade: str | None = None
 ) -> tuple[Arch, Checked]:
     """What is named, else what a mapping names."""
-    from fusemax.syntax.mapping.parser import arch_of, cascade_of
-    from fusemax.syntax.yaml.arch import load_arch
+    from fusemax.syntax.load import arch_of, cascade_of, load_arch
 
     machine = arch_of(mapping) if mapping and not arch else load_arch(arch or "")
     return machine, check(cascade_of(mapping) if mapping and not cascade else load_cascade(cascade or ""))

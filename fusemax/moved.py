@@ -19,11 +19,35 @@ MOVED = {
     "syntax.arch": "syntax.yaml.arch",
     "syntax.workload": "syntax.yaml.workload",
     "syntax.study": "syntax.yaml.study",
+    "syntax.files": "syntax.load",
     "syntax.teaal": "syntax.importers.teaal",
     "model.choose": "bind.parameters",
     "model.compare": "study.compare",
 }
 """Old module -> new module, both below `fusemax`."""
+
+NAMES = {
+    "syntax.mapping.parser.load_mapping": "syntax.load",
+    "syntax.mapping.parser.cascade_of": "syntax.load",
+    "syntax.mapping.parser.arch_of": "syntax.load",
+    "syntax.mapping.parser.seen_from": "syntax.load",
+    "syntax.yaml.arch.load_arch": "syntax.load",
+    "syntax.yaml.workload.load_workload": "syntax.load",
+    "syntax.yaml.study.load_study": "syntax.load",
+    "syntax.yaml.study.load_sizes_study": "syntax.load",
+}
+"""Old module and name -> new module of the name, both below `fusemax`."""
+
+
+def moved_name(module: str, name: str) -> object:
+    """A name that is no longer in a module: for the module's `__getattr__`."""
+    old = f"{module.removeprefix('fusemax.')}.{name}"
+    if old not in NAMES:
+        raise AttributeError(f"module '{module}' has no attribute '{name}'", name=name)
+    new = f"fusemax.{NAMES[old]}"
+    warnings.warn(f"fusemax.{old} is now {new}.{name}", DeprecationWarning, stacklevel=3)
+    found: object = getattr(import_module(new), name)
+    return found
 
 
 class _Moved(MetaPathFinder, Loader):

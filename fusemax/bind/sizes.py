@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
-from fusemax.ir.checked import Checked, Equation
+from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, rank_of
 from fusemax.ir.mapping import Length, Part
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.validate import solve_shapes
-from fusemax.validate.shapes import bad_size, shape_names
+from fusemax.validate.shapes import bad_size, shape_names, solve_grid
 
 Amount = int | float | NDArray[Any]
 """A number, or an array with one for each point of a grid."""
@@ -37,7 +37,7 @@ def sizes_of(
                 given[rank_of(part.variable)] = extent_of(part, part.extent, {**given, **known})
     if all(np.ndim(size) == 0 for size in given.values()):
         return dict(solve_shapes(checked, {rank: np.asarray(size).item() for rank, size in given.items()}))
-    return _exact(checked, _solve_arrays(checked, given))
+    return _exact(checked, _solved(checked, given))
 
 
 def _known_first(mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]) -> Sizes:
@@ -69,18 +69,11 @@ def _exact(checked: Checked, sizes: Sizes) -> Sizes:
     return {rank: np.asarray(size).astype(object) if np.ndim(size) else size for rank, size in sizes.items()}
 
 
-def _solve_arrays(checked: Checked, given: Sizes) -> Sizes:
-    """The equations between sizes for all points of a grid at once; as `solve_shapes` does it for one point."""
+def _solved(checked: Checked, given: Sizes) -> Sizes:
+    """The sizes of all ranks at all points of a grid."""
     _check_grid(checked, given)
-    sizes = {rank: _wide(size) for rank, size in given.items()}
-    waiting = [e for e in checked.equations if not (e.default and e.left in sizes)]
-    for _ in range(len(waiting) + 1):
-        for equation in waiting:
-            _solve_one(equation, sizes)
-    missing = [rank for rank in checked.ranks if rank not in sizes]
-    if missing:
-        raise FusemaxError(f"no size for {listed(missing, 20)}", "give one for each rank")
-    return sizes
+    points = max(np.size(size) for size in given.values())
+    return dict(solve_grid(checked, {rank: _wide(size) for rank, size in given.items()}, points))
 
 
 def _check_grid(checked: Checked, given: Sizes) -> None:
@@ -110,27 +103,6 @@ def _wide(size: Any) -> Any:
     """A grid's sizes in 64 bits, whatever they came in; a number is Python's own."""
     array = np.asarray(size)
     return array.item() if array.ndim == 0 else array if array.dtype == object else array.astype(np.int64)
-
-
-def _solve_one(equation: Equation, sizes: Sizes) -> None:
-    """Solve for the left side, or for the one unknown factor on the right."""
-    unknown = [n.name for n in names(equation.right) if n.name not in sizes]
-    if not unknown and equation.left not in sizes:
-        sizes[equation.left] = value_of(equation.right, sizes, equation.span)
-    if not unknown:
-        if np.any(sizes[equation.left] != value_of(equation.right, sizes, equation.span)):
-            raise FusemaxError([Problem("sizes that contradict each other", equation.span, "give sizes that agree")])
-    elif len(unknown) == 1 and equation.left in sizes:
-        match equation.right:
-            case Name(name):
-                sizes[name] = sizes[equation.left]
-            case Apply("mul", (Name(a), Name(b))):
-                other = b if unknown[0] == a else a
-                sizes[unknown[0]] = exactly(sizes[equation.left], sizes[other], equation.span)
-            case Apply("div", (Name(a), Name(b))) if unknown[0] == a:
-                sizes[a] = sizes[equation.left] * sizes[b]
-            case Apply("div", (Name(a), Name(b))):
-                sizes[b] = exactly(sizes[a], sizes[equation.left], equation.span)
 
 
 def variables_of(checked: Checked) -> set[str]:

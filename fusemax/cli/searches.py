@@ -89,7 +89,7 @@ def map_command(
     from fusemax.commands import mapped
     from fusemax.mapper.options import SearchOptions
     from fusemax.report.files import check_target, write_whole
-    from fusemax.syntax.mapping.parser import seen_from
+    from fusemax.syntax.load import seen_from
 
     for path, suffixes in ((out, (".mapping",)), (csv, (".csv",)), (plot, PICTURES)):
         if path is not None:

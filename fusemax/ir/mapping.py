@@ -191,7 +191,9 @@ class Uncounted:
     comments: Comments = field(default=NO_COMMENTS, compare=False, repr=False)
 
 
-Node = For | Block | Case | Hold | Wait | UnitBlock
+Leaf = Hold | Wait | UnitBlock
+"""Nodes without a body."""
+Node = For | Block | Case | Leaf
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.syntax.mapping.parser import load_mapping
+from fusemax.syntax.load import load_mapping
 
 
 class SearchKeywords(TypedDict, total=False):

@@ -7,9 +7,7 @@ from itertools import takewhile
 from typing import Any
 
 from fusemax import resources
-from fusemax.syntax.mapping.parser import load_mapping
-from fusemax.syntax.yaml.arch import load_arch
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import load_arch, load_mapping, load_workload
 from fusemax.units import readable_bytes
 from fusemax.view import Table
 

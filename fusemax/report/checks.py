@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusemax.errors import FusemaxError, Problem
-from fusemax.syntax.files import load_cascade
+from fusemax.syntax.load import load_cascade
 from fusemax.validate import check
 from fusemax.view import joined
 

@@ -16,7 +16,8 @@ from fusemax import evaluate
 from fusemax.mapper.pareto import Front, FrontPoint, _Collector
 from fusemax.report import fronts
 from fusemax.report.fronts import draw_front
-from fusemax.syntax.mapping.parser import load_mapping, parse_mapping
+from fusemax.syntax.load import load_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.conftest import ROOT, Called, Golden
 
 MATMUL = ("pareto", "--cascade", "matmul", "--arch", "flat-edge", "--shape", "M=64,N=64,K=32")

@@ -10,7 +10,7 @@ from lark import UnexpectedInput, UnexpectedToken
 from fusemax.errors import Problem, Source, Span, nearest
 from fusemax.ir.operators import FUNCTIONS
 from fusemax.syntax.cascade.lines import DECLARING, HEADINGS
-from fusemax.syntax.source import CLOSING, PAIRS, Finding, Mistake, shown, word_of
+from fusemax.syntax.source import CLOSING, PAIRS, Finding, Mistake, shown, without_comments, word_of
 
 KEYWORDS = (*DECLARING, *HEADINGS)
 _OPERATORS = frozenset("+ - * / ^ × ∗ ÷ − · ⋅ . < <= > >= == != ≤ ≥ ≠".split())
@@ -53,8 +53,7 @@ def diagnose(error: UnexpectedInput, text: str, source: Source, offset: int) -> 
         expected = frozenset(error.expected)
         if error.token.type == "$END":
             at = len(text)
-    code = re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), text)
-    mistake = Mistake(code, at or 0, expected)
+    mistake = Mistake(without_comments(text), at or 0, expected)
     found = next(finding for rule in RULES if (finding := rule(mistake)) is not None)
     return Problem(found.message, Span(source, offset + found.start, offset + found.end), found.hint)
 

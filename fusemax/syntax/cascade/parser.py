@@ -14,7 +14,8 @@ from fusemax.ir.expr import Access, Expr, Name, transform, variables_of
 from fusemax.resources import directory
 from fusemax.syntax.cascade.build import Builder
 from fusemax.syntax.cascade.diagnosis import diagnose
-from fusemax.syntax.cascade.lines import logical_lines, too_long, too_many
+from fusemax.syntax.cascade.lines import logical_lines
+from fusemax.syntax.source import source_of, too_long, too_many
 
 
 @cache
@@ -33,14 +34,14 @@ def parse(text: str, name: str = "<cascade>") -> Cascade:
     >>> parse("GM[p] = QK[m, p] :: reduce[m] max").einsums[0].name
     'GM'
     """
-    source = Source(name, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    source = source_of(text, name)
     found = logical_lines(source.text)
     statements: list[Statement] = []
     problems: list[Problem] = []
-    if many := too_many(source, found.lines):
+    if many := too_many(source, found.lines, "statement", "cascade"):
         raise FusemaxError([many])
     for line in found.lines:
-        if long := too_long(source, line):
+        if long := too_long(source, line, "statement", "equation"):
             problems.append(long)
             continue
         try:

@@ -10,7 +10,7 @@ from enum import Enum
 from lark import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from fusemax.errors import Problem, Span, nearest
-from fusemax.syntax.source import CLOSING, PAIRS, TOKEN, Finding, Mistake, shown, word_of
+from fusemax.syntax.source import CLOSING, PAIRS, TOKEN, Finding, Mistake, shown, without_comments, word_of
 
 
 class Start(Enum):
@@ -73,7 +73,7 @@ Rule = Callable[[Fault], Finding | None]
 
 def diagnose(error: UnexpectedInput, span: Span, start: Start) -> Problem:
     """The problem behind Lark's error in a line."""
-    code = _code(span.text)
+    code = without_comments(span.text)
     at: int | None = None
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         at = error.token.start_pos
@@ -85,11 +85,6 @@ def diagnose(error: UnexpectedInput, span: Span, start: Start) -> Problem:
     found = next(finding for rule in RULES if (finding := rule(fault)) is not None)
     offset = span.start + begin
     return Problem(found.message, Span(span.source, offset + found.start, offset + found.end), found.hint)
-
-
-def _code(text: str) -> str:
-    """The text of a line with blanks for its comments."""
-    return re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), text)
 
 
 def statements(text: str, start: Start) -> list[tuple[int, Start]]:
@@ -132,7 +127,7 @@ def body_below(text: str, start: Start) -> Start | None:
     >>> body_below("for m1: on array1d (lanes: m0):", Start.STATEMENT)
     <Start.EINSUMS: 'einsums'>
     """
-    begin, kind = statements(_code(text), start)[-1]
+    begin, kind = statements(without_comments(text), start)[-1]
     rest = text[begin:]
     known = kind is not Start.STATEMENT or not rest or word_of(rest) in FORMS
     return (body_of(rest, kind) if rest else None) or (kind if known else None)

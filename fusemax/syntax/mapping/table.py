@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fusemax.errors import FusemaxError, Problem, Source, Span, did_you_mean, in_order, listed
 from fusemax.ir.mapping import Mapping
-from fusemax.syntax.files import read_text
+from fusemax.syntax.source import read_text
 
 Row = tuple[tuple[str, str], ...]
 """The columns of a row and what it says in them."""

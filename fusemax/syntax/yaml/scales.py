@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fusemax.errors import FusemaxError, listed
 from fusemax.ir.arch import Scale
-from fusemax.syntax.files import read_text
+from fusemax.syntax.source import read_text
 
 COLUMNS = ("dims", "buffer_bytes", "buffer_um2")
 """Columns that there must be. Those in capitals are ranks whose sizes must match; `UNIT_entries` and `UNIT_um2` are the

@@ -9,45 +9,29 @@ from typing import TypeVar
 
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order, listed
 from fusemax.ir.study import Averages, Figure, Published, Shows, SizesStudy, Study
-from fusemax.syntax.files import find, read_text
+from fusemax.moved import moved_name
+from fusemax.syntax.source import read_text
 from fusemax.syntax.yaml.nodes import Node, Scalar, Sequence_, read_yaml
 from fusemax.syntax.yaml.schema import SchemaReader, text_value
 from fusemax.units import integer_of
 
-KIND = "mappings/published"
 Read = TypeVar("Read")
 
 
-def load_study(name: str | Path) -> Study:
-    """Read a study file and its table, or the shipped study of that name.
-
-    Raises `FusemaxError` with every mistake of the file, and if the table is missing or has other columns.
-
-    >>> load_study("attention").lengths[0]
-    1024
-    """
-    return _read(name, KIND, _Reader.study)
+def parse_study(text: str, name: str = "<study>", folder: Path = Path()) -> Study:
+    """Parse the text of a study file; `name` is what errors call it, `folder` where its table is."""
+    return _read(text, name, folder, _Reader.study)
 
 
-SIZES = "mappings/published/sizes"
+def parse_sizes_study(text: str, name: str = "<study>") -> SizesStudy:
+    """Parse the text of a study of machines of several sizes; `name` is what errors call it."""
+    return _read(text, name, Path(), _Reader.sizes)
 
 
-def load_sizes_study(name: str | Path) -> SizesStudy:
-    """Read a study of machines of several sizes, or the shipped one of that name.
-
-    Raises `FusemaxError` with every mistake of the file.
-
-    >>> load_sizes_study("chip-area").dims
-    (16, 32, 64, 128, 256, 512)
-    """
-    return _read(name, SIZES, _Reader.sizes)
-
-
-def _read(name: str | Path, kind: str, read: Callable[[_Reader, Node], Read]) -> Read:
-    """What a file of a kind says, read with all of its mistakes."""
-    path = find(str(name), kind, ".yaml")
-    reader = _Reader(path.parent)
-    found = read(reader, read_yaml(Source(str(name) if Path(name) == path else path.name, read_text(path))))
+def _read(text: str, name: str, folder: Path, read: Callable[[_Reader, Node], Read]) -> Read:
+    """The study that a text says, or all of its mistakes."""
+    reader = _Reader(folder)
+    found = read(reader, read_yaml(Source(name, text)))
     if reader.problems:
         raise FusemaxError(in_order(reader.problems))
     return found
@@ -196,3 +180,7 @@ def _row(row: Mapping[str, str]) -> Published:
         {key.removeprefix("util_"): value for key, value in number.items() if key.startswith("util_")},
         number["energy_tolerance"], number["latency_tolerance"],
     )  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    return moved_name(__name__, name)
