@@ -18,7 +18,7 @@ Body = tuple[Node, ...]
 
 
 def bodies(node: Node) -> tuple[Body, ...]:
-    """The bodies of a node: one of a loop or a block, one a branch of a `case`, none of a leaf.
+    """The bodies of a node: one of a loop or a block, one a branch of a `case`, no body of a leaf.
 
     >>> from fusemax.ir.mapping import Wait
     >>> bodies(Case("qk", (("output", (Wait("QK"),)), ("weight", ()))))
@@ -50,7 +50,7 @@ def with_bodies(node: Node, new: Sequence[Body]) -> Node:
 
 
 def _none(leaf: Leaf) -> tuple[Body, ...]:
-    """The bodies of a leaf; what has a body is none."""
+    """The bodies of a leaf, to which the types refuse nodes with a body."""
     return ()
 
 

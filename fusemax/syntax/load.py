@@ -161,7 +161,7 @@ def _with_files(mapping: Mapping, folder: Path) -> Mapping:
 
 
 def _named(mapping: Mapping, heading: str, load: Callable[[str], Named], name: str) -> Named:
-    """The file that a line of a mapping names; if there is none, the error points at the line."""
+    """The file that a line of a mapping names; the error for a missing one points at the line."""
     try:
         return load(name)
     except FusemaxError as error:

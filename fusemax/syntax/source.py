@@ -147,7 +147,7 @@ def without_comments(text: str) -> str:
 
 
 def too_many(source: Source, lines: Sequence[Line], noun: str, whole: str) -> Problem | None:
-    """The refusal of a text of too many lines; `noun` is one of them, `whole` what they make."""
+    """The refusal of a text of too many lines; `noun` names a line, `whole` the text."""
     if len(lines) <= MOST_LINES:
         return None
     message = f"{len(lines):,} {noun}s in one file; the most that are read are {MOST_LINES:,}"
@@ -155,7 +155,7 @@ def too_many(source: Source, lines: Sequence[Line], noun: str, whole: str) -> Pr
 
 
 def too_long(source: Source, line: Line, noun: str, part: str) -> Problem | None:
-    """The refusal of a line that is too long; `noun` is a line, `part` what one shall hold."""
+    """The refusal of a line that is too long; `noun` names a line, `part` the content of a short one."""
     length = line.end - line.start
     if length <= LONGEST_LINE:
         return None
@@ -186,12 +186,12 @@ class Mistake:
 
     @property
     def before(self) -> str:
-        """What was accepted, without trailing blanks."""
+        """The accepted text, without trailing blanks."""
         return self.text[: self.at].rstrip()
 
     @property
     def after(self) -> str:
-        """The offending text and what follows."""
+        """The offending text and the rest."""
         return self.text[self.at :]
 
     @property
@@ -251,7 +251,7 @@ def word_of(text: str) -> str:
 
 
 def shown(word: str) -> str:
-    """A word in quotes; what cannot be seen by its number and name."""
+    """A word in quotes; a character that is not printable by its number and name."""
     if word.isprintable():
         return f'"{word}"' if "'" in word else f"'{word}'"
     return f"U+{ord(word[0]):04X} ({unicodedata.name(word[0], 'a control character').lower()})"

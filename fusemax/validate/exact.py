@@ -13,23 +13,24 @@ from fusemax.ir.affine import LARGEST
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Exact: TypeAlias = "int | Fraction | NDArray[Any]"
+Grid: TypeAlias = "NDArray[Any]"
+Exact: TypeAlias = "int | Fraction | Grid"
 MOST_BITS = 62
 """Beyond them arrays hold Python's integers, which do not overflow."""
 
 
-def is_grid(value: object) -> TypeGuard[NDArray[Any]]:
+def is_grid(value: object) -> TypeGuard[Grid]:
     """Whether a value is an array with one element for each point of a grid."""
     return getattr(value, "ndim", 0) > 0
 
 
-def anywhere(condition: Any) -> bool:
+def anywhere(condition: object) -> bool:
     """Whether a condition is true, or true at any point."""
     return bool(condition.any()) if is_grid(condition) else bool(condition)
 
 
 def applied(operator: str, values: Sequence[Exact]) -> Exact | None:
-    """The value of an operator; None if it has none that is exact, or none at some point.
+    """The exact value of an operator; None where it has no such value, at any point.
 
     >>> applied("div", [6, 4]), applied("div", [6, 0])
     (Fraction(3, 2), None)
@@ -89,7 +90,7 @@ def magnitude(value: Exact) -> int | Fraction:
     return largest
 
 
-def _fractions(value: Exact) -> Any:
+def _fractions(value: Exact) -> Fraction | Grid:
     return Fraction(value) if isinstance(value, int | Fraction) else value.astype(object) * Fraction(1)
 
 

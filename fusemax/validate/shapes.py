@@ -1,18 +1,17 @@
-"""The sizes of all ranks, from what is given, from the equations between them, and from defaults, in this order."""
+"""The sizes of all ranks, from given ones, from the equations between them, and from defaults, in this order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.affine import LARGEST
 from fusemax.ir.checked import Checked, Equation
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, walk
 from fusemax.ir.print_cascade import print_expr
-from fusemax.validate.exact import Exact, applied, is_grid, one, quotient
+from fusemax.validate.exact import Exact, Grid, applied, is_grid, one, quotient
 
 
 def solve_shapes(checked: Checked, given: Mapping[str, int] | None = None, complete: bool = True) -> dict[str, int]:
@@ -42,7 +41,7 @@ def solve_shapes(checked: Checked, given: Mapping[str, int] | None = None, compl
 
 
 def shape_names(checked: Checked) -> tuple[str, ...]:
-    """Every name that has a size: ranks, and what stands in equations, filters and expressions."""
+    """Every name that has a size: ranks, and names in equations, filters and expressions."""
     found = dict.fromkeys(checked.ranks)
     for equation in checked.equations:
         found.update(dict.fromkeys([equation.left, *(n.name for n in names(equation.right))]))
@@ -65,7 +64,7 @@ def _names(expr: Expr, but: Iterable[str]) -> list[str]:
 
 
 def bad_size(name: str, size: object, known: Sequence[str]) -> Problem | None:
-    """What is wrong with a size that is given for a rank, if anything."""
+    """The problem with a size that is given for a rank, or None."""
     if name not in known:
         hint = did_you_mean(name, known) or (f"its ranks are {', '.join(known)}" if known else "it has no rank")
         return Problem(f"this cascade has no rank '{name}'", None, hint)
@@ -84,7 +83,7 @@ def bad_size(name: str, size: object, known: Sequence[str]) -> Problem | None:
 
 
 def solve(equations: Iterable[Equation], given: Mapping[str, int]) -> tuple[dict[str, int], list[Problem]]:
-    """The sizes that follow from what is given and from defaults, or what is wrong with them."""
+    """The sizes that follow from given ones and from defaults, and their mistakes."""
     equations = list(equations)
     solver = _solver(equations, given)
     problems = [p for e in equations if (p := _violated(e, solver, overruled=bool(given)))]
@@ -92,7 +91,7 @@ def solve(equations: Iterable[Equation], given: Mapping[str, int]) -> tuple[dict
     return {name: int(one(size)) for name, size in solver.sizes.items()}, problems
 
 
-def solve_grid(checked: Checked, given: Mapping[str, Exact], points: int) -> dict[str, Exact]:
+def solve_grid(checked: Checked, given: Mapping[str, int | Grid], points: int) -> dict[str, int | Grid]:
     """The size of every rank and shape as `solve_shapes` has it, at all points of a grid at once.
 
     Sizes that are given are positive integers, or arrays of one dimension with one for each of the `points`. Points of
@@ -116,16 +115,16 @@ def solve_grid(checked: Checked, given: Mapping[str, Exact], points: int) -> dic
 
         return {name: np.array([alone[at][name] for at in range(points)]) for name in known}
     assert not alone, "a point that has sizes where an equation does not hold"
-    return {name: solver.sizes[name] for name in known}
+    return {name: size if is_grid(size := solver.sizes[name]) else int(one(size)) for name in known}
 
 
-def _at(size: Exact, at: int) -> int:
+def _at(size: int | Grid, at: int) -> int:
     return int(size[at] if is_grid(size) else size)
 
 
-def _doubt(equations: Iterable[Equation], solver: _Solver, overruled: bool) -> Any:
-    """Where an equation does not hold, or a size is none: a truth value, or one for each point."""
-    doubt: Any = False
+def _doubt(equations: Iterable[Equation], solver: _Solver, overruled: bool) -> bool | Grid:
+    """The points where an equation does not hold, or a size is no positive integer: a truth value, or one for each point."""
+    doubt: bool | Grid = False
     for equation in equations:
         right = _value(equation.right, solver.sizes)
         if right is not None and not (equation.default and _is_constant(equation) and overruled):
@@ -196,7 +195,7 @@ def _is_constant(equation: Equation) -> bool:
 
 
 def _value(expr: Expr, sizes: Mapping[str, Exact]) -> Exact | None:
-    """The value of an expression over sizes, or None if it has none that is exact."""
+    """The value of an expression over sizes, or None if it has no exact one."""
     match expr:
         case Number(value):
             return quotient(Fraction(value), 1) if abs(value) <= LARGEST else None
@@ -245,7 +244,7 @@ def _peel(operator: str, target: Exact, known: Exact, in_left: bool) -> Exact | 
 
 
 def _violated(equation: Equation, solver: _Solver, overruled: bool) -> Problem | None:
-    """The problem with an equation that does not hold; a default that something given has overruled is none."""
+    """The problem with an equation that does not hold; a default that a given size overrules is no problem."""
     if equation.left not in solver.sizes or (value := _value(equation.right, solver.sizes)) is None:
         return None
     left, right = solver.size(equation.left), one(value)

@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 
 from fusemax.bind.bind import lengths
-from fusemax.bind.extents import Extent
+from fusemax.bind.extents import Extent, single
 from fusemax.bind.instantiate import instantiate
 from fusemax.bind.parameters import Choice
 from fusemax.bind.sizes import axes_of, extent_of
@@ -277,7 +277,7 @@ class Template:
         left = int(self.sizes[rank_of(split.variable)])
         for inner in split.parts[split.parts.index(part) + 1 :]:
             if isinstance(inner.extent, Length) and all(each.name in known for each in names(inner.extent.expr)):
-                left = -(-left // extent_of(inner, inner.extent, known))
+                left = -(-left // int(single(extent_of(inner, inner.extent, known))))
         return left
 
     def asked(self, name: str) -> str:

@@ -27,9 +27,9 @@ def _grammar() -> Lark:
 
 
 def parse(text: str, name: str = "<cascade>") -> Cascade:
-    """Parse the text of a cascade file; `name` is what errors call it.
+    """Parse the text of a cascade file; `name` is its name in errors.
 
-    Raises `FusemaxError` with every syntax error of the text. What the text means is not looked at: see `check`.
+    Raises `FusemaxError` with every syntax error of the text. The meaning of the text is not looked at: see `check`.
 
     >>> parse("GM[p] = QK[m, p] :: reduce[m] max").einsums[0].name
     'GM'

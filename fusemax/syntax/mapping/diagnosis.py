@@ -1,4 +1,4 @@
-"""What a syntax error in a mapping file most likely is: one short rule after another, the first that fits."""
+"""The most likely cause of a syntax error in a mapping file: one short rule after another, the first that fits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusemax.syntax.source import CLOSING, PAIRS, TOKEN, Finding, Mistake, shown
 
 
 class Start(Enum):
-    """What a line may be, by the line whose body it stands in; the values are the grammar's names."""
+    """The kinds of lines, by the line whose body they stand in; the values are the grammar's names."""
 
     STATEMENT = "statement"
     BRANCH = "branch"
@@ -47,7 +47,7 @@ _EINSUM = "below `on` stand Einsums: `QK over e; LM`"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The statement of a line in which the parser could not go on: what it may be, and the place in it."""
+    """The statement of a line in which the parser stopped: its kind, and the place in it."""
 
     start: Start
     mistake: Mistake
@@ -88,7 +88,7 @@ def diagnose(error: UnexpectedInput, span: Span, start: Start) -> Problem:
 
 
 def statements(text: str, start: Start) -> list[tuple[int, Start]]:
-    """Where the statements of a line begin, and what each may be: a body behind a colon is one more.
+    """The offsets and kinds of the statements of a line: a body behind a colon is one more.
 
     >>> statements("for m1: on array1d (lanes: m0): GM", Start.STATEMENT)
     [(0, <Start.STATEMENT: 'statement'>), (8, <Start.STATEMENT: 'statement'>), (32, <Start.EINSUMS: 'einsums'>)]
@@ -108,7 +108,7 @@ def statements(text: str, start: Start) -> list[tuple[int, Start]]:
 
 
 def body_of(text: str, start: Start) -> Start | None:
-    """What may stand in the body of a statement; None if it has none. It may be damaged: `fro b, h`."""
+    """The kind of lines in the body of a statement; None without a body. It may be damaged: `fro b, h`."""
     first = word_of(text)
     match start:
         case Start.BRANCH:
@@ -122,7 +122,7 @@ def body_of(text: str, start: Start) -> Start | None:
 
 
 def body_below(text: str, start: Start) -> Start | None:
-    """What stands, or should stand, below a line; None if nobody can tell.
+    """The kind of lines below a line; None if it is unknown.
 
     >>> body_below("for m1: on array1d (lanes: m0):", Start.STATEMENT)
     <Start.EINSUMS: 'einsums'>

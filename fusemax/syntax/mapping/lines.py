@@ -1,4 +1,4 @@
-"""Where the lines of a mapping file begin and end, and which line stands in the body of which."""
+"""The lines of a mapping file, each with the lines of its body."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A file's outermost lines, the comments that stand below the last line, and what is wrong with indentations."""
+    """A file's outermost lines, the comments below the last line, and mistakes of indentation."""
 
     clauses: tuple[Clause, ...]
     comments_below: tuple[str, ...]
@@ -62,7 +62,7 @@ def _goes_on(line: Line, code: str) -> bool:
 
 
 def _unreadable(source: Source, lines: Sequence[Line]) -> Iterator[Problem]:
-    """The refusal of files that no person wrote."""
+    """The refusal of files of too many or too long lines."""
     if many := too_many(source, lines, "line", "mapping"):
         yield many
     yield from (long for line in lines if (long := too_long(source, line, "line", "statement")))

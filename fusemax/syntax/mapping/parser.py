@@ -40,7 +40,7 @@ def _grammar() -> Lark:
 
 
 def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:
-    """Parse the text of a mapping file, without a table; `name` is what errors call it.
+    """Parse the text of a mapping file, without a table; `name` is its name in errors.
 
     Raises `FusemaxError` with every syntax error of the text. Whether the mapping fits its cascade and its
     architecture is not looked at.
@@ -64,7 +64,7 @@ def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:
 
 
 class _Reader:
-    """Reads lines with their bodies, and collects what is wrong with them."""
+    """Reads lines with their bodies, and collects their mistakes."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -139,7 +139,7 @@ class _Reader:
         return tree, body
 
     def _body(self, clause: Clause, start: Start, depth: int) -> Body:
-        """What stands below a line. The line may be damaged: if nobody can tell what it opens, nothing is read."""
+        """The body below a line. The line may be damaged: if its kind of body is unknown, the body is not read."""
         match body_below(clause.span(self.source).text, start):
             case Start.STATEMENT:
                 return Body(nodes=tuple(self._nodes(clause.body, depth)))
@@ -189,7 +189,7 @@ def _keyword(statement: Declaration) -> str:
 
 
 def _said(statement: Declaration) -> str:
-    """What a declaration may say only once."""
+    """The part of a declaration that may stand only once."""
     return f"split {statement.variable}" if isinstance(statement, Split) else _keyword(statement)
 
 

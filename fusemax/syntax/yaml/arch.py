@@ -23,7 +23,7 @@ WIDEST = 2**20
 
 
 def parse_arch(text: str, name: str = "<arch>", folder: Path | None = None) -> Arch:
-    """Parse the text of an architecture file; `name` is what errors call it, `folder` where its tables are."""
+    """Parse the text of an architecture file; `name` is its name in errors, `folder` the place of its tables."""
     reader = _Reader(folder)
     arch = reader.arch(read_yaml(Source(name, text)))
     if reader.problems:

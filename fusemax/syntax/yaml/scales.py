@@ -49,7 +49,7 @@ def read_scales(path: Path) -> tuple[Scale, ...]:
 
 
 def _scale(row: Mapping[str, str]) -> Scale:
-    """One row. Raises `ValueError` for what is no positive number."""
+    """One row. Raises `ValueError` for cells that are no positive numbers."""
     ranks = tuple((name, _positive(cell)) for name, cell in row.items() if name and name.isupper())
     units = [name.removesuffix("_entries") for name in row if name.endswith("_entries")]
     registers = tuple((unit, _positive(row[f"{unit}_entries"]), _area(row[f"{unit}_um2"])) for unit in units)

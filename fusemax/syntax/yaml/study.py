@@ -19,12 +19,12 @@ Read = TypeVar("Read")
 
 
 def parse_study(text: str, name: str = "<study>", folder: Path = Path()) -> Study:
-    """Parse the text of a study file; `name` is what errors call it, `folder` where its table is."""
+    """Parse the text of a study file; `name` is its name in errors, `folder` the place of its table."""
     return _read(text, name, folder, _Reader.study)
 
 
 def parse_sizes_study(text: str, name: str = "<study>") -> SizesStudy:
-    """Parse the text of a study of machines of several sizes; `name` is what errors call it."""
+    """Parse the text of a study of machines of several sizes; `name` is its name in errors."""
     return _read(text, name, Path(), _Reader.sizes)
 
 
@@ -149,7 +149,7 @@ def _shows(text: str, what: str) -> Shows:
 
 
 def _length(text: str) -> int:
-    """`64K` as an integer. Raises `ValueError` if it is none."""
+    """`64K` as an integer. Raises `ValueError` for other texts."""
     length = integer_of(text)
     if length is None:
         raise ValueError(text)
@@ -157,7 +157,7 @@ def _length(text: str) -> int:
 
 
 COLUMNS = ("mapping", "model", "seq", "latency_s", "dram_bytes", "energy_j", "energy_tolerance", "latency_tolerance")
-"""Of the table; what begins with `util_` is the utilization of a unit."""
+"""Of the table; columns that begin with `util_` are utilizations of units."""
 
 
 def _published(path: Path) -> Iterator[Published]:

@@ -10,7 +10,7 @@ from fusemax.syntax.yaml.schema import SchemaReader, text_value
 
 
 def parse_workload(text: str, name: str = "<workload>") -> Workload:
-    """Parse the text of a workload file; `name` is what errors call it."""
+    """Parse the text of a workload file; `name` is its name in errors."""
     reader = _Reader()
     workload = reader.workload(read_yaml(Source(name, text)))
     if reader.problems:
