@@ -1,6 +1,6 @@
 """The reference interpreter: a cascade run literally on NumPy arrays in float64. It is the oracle of everything else.
 
-Iterations go step by step, everything else is vectorized. It knows nothing of passes, machines or mappings.
+Iterations go step by step, everything else is vectorized. It does not use passes, machines or mappings.
 """
 
 from __future__ import annotations
@@ -102,12 +102,14 @@ def random_inputs(checked: Checked, sizes: Mapping[str, int], seed: int = 0) -> 
 
 
 def arrays_of(checked: Checked, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
-    """The inputs as float64 arrays of the declared number of axes, none of them the caller's own."""
+    """The inputs as float64 arrays of the declared number of axes, each a copy."""
     known = [tensor.name for tensor in checked.inputs]
     problems: list[Problem] = []
     for name in inputs:
         if name not in known:
-            near = did_you_mean(str(name), known) or (f"its inputs are {listed(known)}" if known else "it has none")
+            near = did_you_mean(str(name), known) or (
+                f"its inputs are {listed(known)}" if known else "it has no inputs"
+            )
             problems.append(Problem(f"this cascade has no input '{name}'", None, near))
     arrays: dict[str, Array] = {}
     for tensor in checked.inputs:
@@ -146,7 +148,7 @@ def _array(tensor: Tensor, inputs: Mapping[str, ArrayLike]) -> Array:
 
 
 def _sizes_of(checked: Checked, arrays: Mapping[str, Array], given: Mapping[str, int]) -> dict[str, int]:
-    """The sizes that the arrays tell, together with those that are given (which may be anything yet)."""
+    """The sizes of the arrays, together with those that are given, which are not checked yet."""
     sizes = dict(given)
     told = {rank: "the given shapes" for rank in given}
     problems: list[Problem] = []
@@ -184,7 +186,7 @@ def _extents(tensor: Tensor, sizes: Mapping[str, int]) -> tuple[int, ...]:
 
 
 class Space:
-    """A box of an Einsum's iteration space: one axis a variable, kept ones first."""
+    """A box of an Einsum's iteration space: one axis for each variable, kept variables first."""
 
     def __init__(self, einsum: CheckedEinsum, ranges: Ranges, sizes: Mapping[str, int]) -> None:
         self.einsum, self.ranges, self.sizes = einsum, ranges, sizes
@@ -215,7 +217,7 @@ class Space:
         return part.reshape([length if v in box else 1 for v, length in zip(self.axis, self.shape, strict=True)])
 
     def box(self, use: Use, extents: tuple[int, ...]) -> dict[str, slice] | None:
-        """What an access names, by variable, if it is a box of the array: distinct variables `v` or steps `v+1`."""
+        """The box of the array that an access names, by variable; None unless its subscripts are distinct `v` or `v+1`."""
         box: dict[str, slice] = {}
         for index, extent in zip(use.indices, extents, strict=True):
             variable, step = index.variable or index.step, int(index.variable is None)
@@ -240,7 +242,7 @@ class Space:
         return tuple(places)
 
     def written_places(self, extents: tuple[int, ...]) -> tuple[Any, ...]:
-        """What the target names of its array, over the kept variables."""
+        """The part of its array that the target names, over the kept variables."""
         box = self.box(self.einsum.target, extents)
         if box is not None:
             return tuple(box.values())
@@ -256,7 +258,7 @@ class Space:
         return array.reshape(array.shape[: len(self.einsum.kept)])
 
     def halves(self, variables: Sequence[str]) -> tuple[Space, ...]:
-        """The box cut along the longest of some variables; nothing if it need not or cannot be cut."""
+        """The box cut along the longest of some variables; empty if it is small enough, or of one point along them."""
         longest = max(variables, key=lambda v: self.shape[self.axis[v]], default=None)
         if longest is None or self.shape[self.axis[longest]] == 1 or math.prod(self.shape) <= MOST_POINTS:
             return ()
@@ -280,7 +282,7 @@ class Run:
                 arrays[tensor.name] = np.full(_extents(tensor, sizes), empty, dtype=np.float64)
 
     def run(self, schedule: tuple[Loop | CheckedEinsum, ...], fixed: Ranges) -> None:
-        """Compute Einsums in order, loops step by step; `fixed` has the step that each enclosing loop is at."""
+        """Compute Einsums in order, loops step by step; `fixed` has the present step of each enclosing loop."""
         for node in schedule:
             match node:
                 case Loop(variable, body):
@@ -307,7 +309,7 @@ class Run:
         array[np.ix_(*new)] = array[np.ix_(*old)]
 
     def compute(self, space: Space) -> None:
-        """Compute an Einsum over a box, and write the values at the points that have one."""
+        """Compute an Einsum over a box, and write the values of the points that have one."""
         halves = space.halves(space.einsum.kept)
         for half in halves:
             self.compute(half)
@@ -318,7 +320,7 @@ class Run:
             array[at] = values if written is True else np.where(written, values, array[at])
 
     def reduced(self, space: Space) -> tuple[Any, Any]:
-        """The values over the kept variables, and where there are any."""
+        """The values over the kept variables, and the points that have one."""
         for last in space.einsum.reductions[-1:]:
             parts = [self.reduced(half) for half in space.halves(last.variables)]
             if parts:
@@ -328,7 +330,7 @@ class Run:
         return self.mapped_and_reduced(space) if values is None else (values, space.written())
 
     def contracted(self, space: Space) -> Any:
-        """A sum of products by `np.einsum`; None if it is something else, or not finite (for a mask, 0 * inf is 0)."""
+        """A sum of products by `np.einsum`; None for other expressions, and if it is not finite (for a mask, 0 * inf is 0)."""
         factors = tuple(_factors(space.einsum.expr))
         if len(factors) == 1 or {reduction.reducer for reduction in space.einsum.reductions} != {"add"}:
             return None
@@ -359,7 +361,7 @@ class Run:
         return space.without_reduced(values), space.written()
 
     def names(self, space: Space) -> dict[str, Any]:
-        """What a bare name stands for in an Einsum: a rank variable, a parameter or a shape."""
+        """The values of bare names in an Einsum: rank variables, parameters and shapes."""
         return {**self.constants, **space.at}
 
     def value(self, expr: Expr, names: Mapping[str, Any], space: Space | None = None) -> Any:
@@ -381,7 +383,7 @@ class Run:
 
 
 def keeps_old(einsum: CheckedEinsum) -> str | None:
-    """The variable of a step that leaves points out, which keep the value of the step before."""
+    """The variable of an iteration whose steps leave points out, which keep the value of the step before."""
     indices = einsum.target.indices
     distinct = sum(len(index.variables) for index in indices) == len(einsum.kept)
     whole = not einsum.constraints and distinct and all(index.variables for index in indices)

@@ -334,7 +334,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
         "this cascade has no input 'weights'\nhint: its inputs are 'A' and 'B'",
     ),
     "unknown, and no input": (
-        "shape K = 2\nA[k] = 1\nZ = A[k]", {"A": [1]}, {}, "this cascade has no input 'A'\nhint: it has none",
+        "shape K = 2\nA[k] = 1\nZ = A[k]", {"A": [1]}, {}, "this cascade has no input 'A'\nhint: it has no inputs",
     ),
     "misspelt": (
         "input QK[K]\nZ = QK[k]", {"Qk": [1]}, {},

@@ -1,4 +1,4 @@
-"""What follows from a cascade alone: passes, live footprints, operations and compulsory traffic. SymPy is used here."""
+"""Properties of a cascade alone: passes, live footprints, operations and compulsory traffic. SymPy is used here."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def analyze(
 ) -> Analysis:
     """Derive passes, live footprints, operations and compulsory traffic (FuseMax, MICRO 2024, section III).
 
-    Everything is symbolic in the rank shapes; with `shapes` (elements by rank) it is numbers, too. `tiles` are the
-    tile sizes of ranks other than the one that is traversed. With `buffer_bytes` every footprint is compared with it,
-    in words of `word_bits`; with `arch` the work is compared with the machine's roofline.
-    Raises `FusemaxError` for cascades that `check` refuses and for shapes that it cannot have.
+    Results are symbolic in the rank shapes; with `shapes` (elements by rank) they have numbers, too. `tiles` are the
+    tile sizes of ranks other than the traversed one. With `buffer_bytes` every footprint is compared with a buffer, in
+    words of `word_bits`; with `arch` the work is compared with the machine's roofline.
+    Raises `FusemaxError` for cascades that `check` refuses, and for shapes and tiles that the cascade cannot have.
 
     >>> from fusemax import parse
     >>> analysis = analyze(parse("Y = A[k] * B[k]\\nZ = Y * A[k]"))

@@ -1,4 +1,4 @@
-"""How many points an iteration space has: exactly with numbers, as a SymPy expression without."""
+"""The number of points of an iteration space: an integer with sizes, a SymPy expression without."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import sympy
 
 MOST_POINTS = 2**28
-"""Filters are counted point by point over all their variables but one; more than this is refused."""
+"""Filters are counted point by point over all their variables but one; more points are refused."""
 CHUNK = 2**20
-"""So many of them at once."""
+"""Points that are counted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +52,19 @@ class Points:
         return self.times(_filtered_symbolic(self.filtered))
 
     def times(self, filtered: sympy.Expr) -> sympy.Expr:
-        """The points of the ranks that no filter names, times what stands for the others."""
+        """The points of the ranks that no filter names, times an expression for the others."""
         import sympy
 
         return sympy.Mul(*map(symbol, self.ranks), filtered)
 
     @property
     def filtered(self) -> Points:
-        """The part of the space between whose variables filters hold; `ONCE` if there is none."""
+        """The part of the space between whose variables filters hold; `ONCE` without filters."""
         return replace(self, ranks=())
 
     @property
     def sizes(self) -> set[str]:
-        """The sizes on which the number depends."""
+        """The names of the sizes on which the number depends."""
         shapes = {shape for constraint in self.constraints for shape in constraint.form.shapes}
         return {*self.ranks, *map(rank_of, self.variables), *shapes}
 
@@ -80,11 +80,13 @@ def symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, integer=True, positive=True)
 
 
-def missing_sizes(what: str, ranks: Iterable[str]) -> FusemaxError:
-    """The error of a number that cannot be given, for these ranks have no size."""
+def missing_sizes(purpose: str, ranks: Iterable[str]) -> FusemaxError:
+    """The error of a number for which these ranks need a size."""
     missing = sorted(ranks)
     example = " ".join(f"{rank}=64" for rank in missing)
-    return FusemaxError(f"{what} needs a size for {listed(missing, 20)}", f"give it, for instance `--shape {example}`")
+    return FusemaxError(
+        f"{purpose} needs a size for {listed(missing, 20)}", f"give it, for instance `--shape {example}`"
+    )
 
 
 def points(variables: Sequence[str], constraints: Sequence[Constraint], ranks: Mapping[str, Rank]) -> Points:
@@ -100,7 +102,7 @@ def points(variables: Sequence[str], constraints: Sequence[Constraint], ranks: M
 
 
 def _components(points: Points) -> Iterator[Points]:
-    """The filters apart as far as they have no variable in common, each with its variables."""
+    """The filters in groups that have no variable in common, each group with its variables."""
     left = list(points.constraints)
     while left:
         variables, mine = set(left[0].form.variables), [left.pop(0)]
@@ -139,21 +141,21 @@ def _component_number(points: Points, sizes: Mapping[str, int]) -> int:
 
 
 def _refuse_huge(points: Points, sizes: Mapping[str, int], extent: int) -> None:
-    """What would take minutes, or leave the range of 64-bit integers."""
+    """Refuse counts that would take minutes, or leave the range of 64-bit integers."""
     largest = {v: sizes[rank_of(v)] for v in points.variables}
     forms = (
         replace(c.form, terms=tuple(replace(t, factor=abs(t.factor)) for t in c.form.terms)) for c in points.constraints
     )
     values = [form.evaluate(sizes, largest) for form in forms]
     if extent > MOST_POINTS or max(*values, max(largest.values()) * min(extent, CHUNK)) >= 2**62:
-        what = " x ".join(f"{rank_of(v)}={sizes[rank_of(v)]}" for v in points.variables)
-        raise FusemaxError(f"a filter over {what} is too large to count", "give smaller shapes")
+        space = " x ".join(f"{rank_of(v)}={sizes[rank_of(v)]}" for v in points.variables)
+        raise FusemaxError(f"a filter over {space} is too large to count", "give smaller shapes")
 
 
 def _count_one(
     constraints: Sequence[Constraint], variable: str, sizes: Mapping[str, int], grid: Any, length: int
 ) -> Any:
-    """For each point of the grid, how many values of one variable meet all constraints."""
+    """For each point of the grid, the number of values of one variable that meet all constraints."""
     import numpy as np
 
     lower, upper = np.zeros(length, np.int64), np.full(length, sizes[rank_of(variable)] - 1, np.int64)
@@ -240,7 +242,7 @@ def _bounded(constraints: Sequence[Constraint], variable: str) -> bool:
 
 
 def _range(constraints: Sequence[Constraint], variable: str, variables: Mapping[str, sympy.Symbol]) -> sympy.Expr:
-    """How many values a variable may have, from its least to its largest."""
+    """The number of values of a variable, from its least to its largest."""
     import sympy
 
     low, high = [sympy.Integer(0)], [symbol(rank_of(variable)) - 1]

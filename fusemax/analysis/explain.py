@@ -1,4 +1,4 @@
-"""Why a rank takes as many passes as it does, and what must be kept, in sentences."""
+"""The reasons for the passes over a rank, and its live footprint, in sentences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def explain(analysis: Analysis, rank: str) -> Table:
 
 
 def title(facts: GroupFacts) -> str:
-    """The rank and how many passes it takes."""
+    """The rank and its number of passes."""
     passes, group = facts.passes, facts.passes.group
     family = f" (with its parts {joined(group.parts)})" if group.parts else ""
     count = "1 pass is" if passes.passes == 1 else f"{passes.passes} passes are"
@@ -39,7 +39,7 @@ def title(facts: GroupFacts) -> str:
 
 
 def sentences(facts: GroupFacts) -> Iterator[str]:
-    """For every boundary who completes what, who needs it, and what is read again."""
+    """For every boundary the tensor that is complete, the Einsum that needs it, and the tensor that it reads again."""
     if facts.passes.passes == 1:
         yield "no Einsum reads a fiber again after something computed from all of it"
     for boundary in facts.passes.boundaries:
@@ -72,7 +72,7 @@ def _footprint(analysis: Analysis, facts: GroupFacts) -> Iterator[str]:
 def _kept(analysis: Analysis, boundary: BoundaryFootprint) -> Iterator[str]:
     kept, other = boundary.kept, boundary.recompute
     if not kept.tensors:
-        yield f"nothing needs to live across the end of pass {boundary.after}"
+        yield f"no tensor needs to live across the end of pass {boundary.after}"
         return
     size = sized(analysis, kept.elements)
     yield f"{joined(kept.tensors)} must live across the end of pass {boundary.after}: {size} elements per fiber"

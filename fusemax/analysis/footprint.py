@@ -1,7 +1,7 @@
-"""Live footprints: what must stay on chip between the passes of a rank group, whatever the mapping.
+"""Live footprints: the elements that must stay on chip between the passes of a rank group, under every mapping.
 
 Einsums of different passes cannot be fused on the group's ranks, so a tensor that lives across a boundary needs one
-whole fiber on chip, or traffic proportional to it (FuseMax, section III).
+whole fiber on chip, or traffic proportional to it (FuseMax, section III; docs/passes.md, rules P11 to P14).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Tensors kept on chip together: elements of those that are inputs and of the others, and how often.
+class LiveSet:
+    """Tensors that live on chip together: elements of the inputs among them and of the others, in one fiber.
 
-    `fibers` is how many times such a fiber is worked on: the tiles of all ranks that count as tiles.
+    `fibers` is the number of such fibers: the tiles of all tiled ranks together.
     """
 
     tensors: tuple[str, ...]
@@ -56,34 +56,34 @@ class Recompute:
 
 @dataclass(frozen=True, slots=True)
 class BoundaryFootprint:
-    """What lives across the boundary after a pass, and the cheaper alternative, if there may be one."""
+    """The tensors that live across the boundary after a pass, and the alternative, unless it is never smaller."""
 
     after: int
-    kept: Kept
+    kept: LiveSet
     recompute: Recompute | None
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """The least that must be on chip for one group, in elements, and where it comes from."""
+    """The least number of elements on chip for one group, and its parts: running state and boundaries."""
 
     elements: sympy.Expr
     grows_with_rank: bool
-    running: Kept
+    running: LiveSet
     boundaries: tuple[BoundaryFootprint, ...]
 
 
 def footprints(
     checked: Checked, views: Sequence[View], passes: Sequence[GroupPasses], tiles: Mapping[str, int]
 ) -> dict[str, Footprint]:
-    """The footprint of every group; `tiles` are the tiles of other ranks, 1 where they say nothing."""
-    keeper = _Keeper(checked, views, tiles)
+    """The footprint of every group; `tiles` are the tiles of other ranks, 1 where a rank has no entry."""
+    keeper = FootprintCounter(checked, views, tiles)
     own = {p.group.name: keeper.footprint(p) for p in passes}
     return {name: keeper.with_parts(name, own) for name in own}
 
 
-class _Keeper:
-    """Sizes of what is kept, for one cascade."""
+class FootprintCounter:
+    """The footprints of one cascade."""
 
     def __init__(self, checked: Checked, views: Sequence[View], tiles: Mapping[str, int]) -> None:
         self.checked, self.tiles = checked, tiles
@@ -110,7 +110,7 @@ class _Keeper:
         return Footprint(needed, self.grows(needed, group.name), running, boundaries)
 
     def with_parts(self, name: str, own: Mapping[str, Footprint]) -> Footprint:
-        """A family without a boundary of its own needs, part by part, what one chunk of each needs.
+        """A family without a boundary of its own needs the footprints of its parts, one chunk of each (rule P13).
 
         Where the family has a boundary, the chunk at work is a piece of the fibers kept, and nothing is added.
         """
@@ -132,13 +132,13 @@ class _Keeper:
         return tuple(t.name for t in self.iterative if t.iterative_rank in group.ranks)
 
     def boundary(self, passes: GroupPasses, after: int) -> BoundaryFootprint:
-        """What lives across one boundary."""
+        """The footprint of one boundary."""
         live = passes.live[after]
         kept = self.kept(passes.group, live)
         return BoundaryFootprint(after, kept, self.recompute(passes, live, kept))
 
-    def kept(self, group: Group, names: tuple[str, ...], also: Iterable[str] = ()) -> Kept:
-        """The elements of tensors over one fiber of the group; `also` are tensors that are computed meanwhile."""
+    def kept(self, group: Group, names: tuple[str, ...], also: Iterable[str] = ()) -> LiveSet:
+        """The elements of tensors over one fiber of the group (rule P12); `also` are tensors that are computed meanwhile."""
         import sympy
 
         touching = [view for name in sorted({*names, *also}) for view in self.touching.get(name, ())]
@@ -148,10 +148,10 @@ class _Keeper:
         others = sympy.Add(*(sizes[t.name] for t in tensors if t.role is not Role.INPUT))
         tiled = {rank for t in tensors for rank in self.places(group, t)[1] if self.is_tiled(rank, touching)}
         fibers = math.prod((symbol(rank) / self.tiles.get(rank, 1) for rank in sorted(tiled)), start=sympy.Integer(1))
-        return Kept(names, inputs, others, fibers)
+        return LiveSet(names, inputs, others, fibers)
 
     def size(self, group: Group, tensor: Tensor, touching: Sequence[View]) -> sympy.Expr:
-        """The group's ranks whole, times every other rank as its tile if all who touch what is kept iterate over it."""
+        """The group's ranks in full, times every other rank: as its tile, if all `touching` Einsums iterate over it; else in full."""
         import sympy
 
         mine, others = self.places(group, tensor)
@@ -181,11 +181,11 @@ class _Keeper:
         return mine, others
 
     def is_tiled(self, rank: str, touching: Sequence[View]) -> bool:
-        """Whether everyone who touches what is kept iterates over the rank, or over all its parts."""
+        """Whether all Einsums that read or write the living tensors iterate over the rank, or over all its parts."""
         return all(self.families[rank].within(view.ranks) for view in touching)
 
-    def recompute(self, passes: GroupPasses, live: tuple[str, ...], kept: Kept) -> Recompute | None:
-        """Keep the inputs from which the living tensors are computed instead, if that may be smaller."""
+    def recompute(self, passes: GroupPasses, live: tuple[str, ...], kept: LiveSet) -> Recompute | None:
+        """The inputs from which the living tensors are computed, kept instead, unless they are never smaller (rule P14)."""
         import sympy
 
         lineage = {name for tensor in live for name in passes.lineage.get(tensor, frozenset({tensor}))}

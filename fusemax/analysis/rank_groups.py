@@ -1,4 +1,4 @@
-"""Rank groups: every rank, and every family of ranks that a split or join connects; and who carries which of them."""
+"""Rank groups: every rank, and every family of ranks that a split or join connects; and the accesses that carry them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Group:
     """A rank, or a family, which goes by the joined rank's name.
 
     `alternatives` are the sets of ranks that stand for all of it: the joined rank, or all parts of a split.
-    `parts` are the parts of its splits, outermost first; none for a single rank. `ranks` are all of these.
+    `parts` are the parts of its splits, outermost first, empty for a single rank. `ranks` are all of these.
     """
 
     name: str
@@ -26,11 +26,11 @@ class Group:
     ranks: frozenset[str] = frozenset()
 
     def within(self, ranks: Set[str]) -> bool:
-        """Whether these ranks hold all of the group."""
+        """Whether these ranks are, or have among them, all of the group."""
         return any(alternative <= ranks for alternative in self.alternatives)
 
     def touches(self, ranks: Set[str]) -> bool:
-        """Whether these ranks hold some of the group."""
+        """Whether some of these ranks are of the group."""
         return not self.ranks.isdisjoint(ranks)
 
     def traversed(self, view: View) -> bool:
@@ -49,7 +49,7 @@ class View:
 
     @property
     def ranks(self) -> frozenset[str]:
-        """Every rank that it has anywhere."""
+        """All ranks of the Einsum."""
         return self.space.union(self.target, *(ranks for _, ranks in self.reads))
 
 
@@ -62,7 +62,8 @@ def views(checked: Checked) -> tuple[View, ...]:
 
 
 def present(use: Use) -> frozenset[str]:
-    """The ranks that an access ranges over: of its places and of the variables there; not of single coordinates."""
+    """The ranks that an access ranges over (docs/passes.md, rule P2): of its places and of the variables there, not of single
+    coordinates."""
     found: set[str] = set()
     for index, rank in zip(use.indices, use.ranks, strict=True):
         if index.variables:

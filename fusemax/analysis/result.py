@@ -1,4 +1,4 @@
-"""What the analysis says of a cascade, as frozen data: the result of `analyze`, and its JSON."""
+"""The result of `analyze`, as frozen data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Work:
     tally: Tally
 
     def symbolic(self, number: Callable[[Points], sympy.Expr] = Points.symbolic) -> dict[str, sympy.Expr]:
-        """Each kind in the rank shapes; `number` says how the points of a space are written."""
+        """Each kind in the rank shapes; `number` gives the points of a space."""
         import sympy
 
         return {kind: sympy.Add(*(n * number(at) for at, n in counts.items())) for kind, counts in self.tally.items()}
@@ -74,7 +74,7 @@ class Spill:
 
 @dataclass(frozen=True)
 class GroupFacts:
-    """One rank group: its passes, what lives across them, and the least that must be on chip."""
+    """One rank group: its passes, its live footprint and, with a buffer, the traffic that this costs."""
 
     passes: GroupPasses
     footprint: Footprint
@@ -98,10 +98,10 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What follows from a cascade alone, before any machine or mapping. Prints itself as the report.
+    """The properties of a cascade alone, before any machine or mapping. Prints itself as the report.
 
     `groups` has the facts of each rank group by name; `sizes` the sizes that are known, for the numbers in the report;
-    `operators` what one application of each operator of the file consists of; `tiles` those of other ranks.
+    `operators` the operations of one application of each operator of the file; `tiles` the tile sizes of ranks.
     """
 
     cascade: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,19 @@ if TYPE_CHECKING:
     from fusemax.analysis.result import Analysis
 
 
+class Limit(StrEnum):
+    """The longer of the two times."""
+
+    COMPUTE = "compute"
+    MEMORY = "memory"
+
+
 @dataclass(frozen=True, slots=True)
 class Roofline:
     """The least time by operations and by compulsory traffic, in seconds.
 
-    `busiest` are the units that need it, `memory` the outermost one; `lacking` are kinds that no unit has.
+    `busiest` are the units that need the time `compute_s`, `memory` is the outermost memory; no unit has the kinds in
+    `lacking`.
     """
 
     arch: str
@@ -30,13 +39,13 @@ class Roofline:
 
     @property
     def seconds(self) -> float:
-        """The greater of the two."""
+        """The longer of the two times."""
         return max(self.compute_s, self.memory_s)
 
     @property
-    def bound(self) -> str:
-        """What limits: `compute` or `memory`."""
-        return "compute" if self.compute_s >= self.memory_s else "memory"
+    def bound(self) -> Limit:
+        """The limit."""
+        return Limit.COMPUTE if self.compute_s >= self.memory_s else Limit.MEMORY
 
 
 def roofline_of(analysis: Analysis, arch: Arch) -> Analysis:
@@ -45,7 +54,7 @@ def roofline_of(analysis: Analysis, arch: Arch) -> Analysis:
     >>> from fusemax import analyze, load_cascade
     >>> from fusemax.syntax.load import load_arch
     >>> shapes = {"M": 1024, "N": 1024, "K": 1024}
-    >>> analyze(load_cascade("matmul"), shapes, arch=load_arch("fusemax-cloud")).roofline.bound
+    >>> analyze(load_cascade("matmul"), shapes, arch=load_arch("fusemax-cloud")).roofline.bound.value
     'compute'
     """
     counts, moved = analysis.numbers(analysis.work), analysis.traffic_bytes
@@ -62,7 +71,7 @@ def roofline_of(analysis: Analysis, arch: Arch) -> Analysis:
 
 
 def _built_in(counts: Mapping[str, int], operators: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-    """The counts with the file's own operators expanded."""
+    """The counts with the operators of the file as their parts."""
     total: dict[str, int] = {}
     for kind, number in counts.items():
         for inner, times in operators.get(kind, {kind: 1}).items():
@@ -74,7 +83,7 @@ def least_cycles(counts: Mapping[str, int], units: tuple[Unit, ...]) -> tuple[fl
     """The least cycles for these operations, the units that need them, and the kinds that no unit has.
 
     For every set of units: the operations that only these units have, over all their elements. The greatest of these
-    bounds is reached by spreading operations evenly (Hall's condition), as long as nothing else is in the way.
+    bounds is reached by operations that are spread evenly (Hall's condition), without any other limit.
 
     >>> from fusemax.ir.arch import Operation
     >>> unit = Unit("u", (("x", 4),), (), None, (Operation("mac", 1, 0.0),))

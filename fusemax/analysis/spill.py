@@ -1,4 +1,4 @@
-"""What a buffer that is too small costs: the least extra DRAM traffic for what lives across passes."""
+"""The cost of a buffer that is too small: the least extra DRAM traffic of the tensors that live across passes."""
 
 from __future__ import annotations
 
@@ -25,35 +25,37 @@ def spills(
 ) -> dict[str, Spill]:
     """Every group against a buffer. Raises `FusemaxError` for sizes that are missing.
 
-    An input that does not fit is read again, once a boundary; anything else is written out and read back; and if
-    loading the inputs from which it is computed again is less, that is done. A family without a boundary of its own
-    costs what its parts cost.
+    At each boundary an input that does not fit is read again, other tensors are written and read back; or all are computed
+    again from inputs that are loaded again, if these are fewer words. A family without a boundary of its own costs the
+    sum of its parts (docs/passes.md, rule P15).
     """
-    room = Fraction(buffer_bytes * 8, word_bits)
-    extra = {name: _extra(name, footprint, sizes, room) for name, footprint in footprints.items()}
+    capacity = Fraction(buffer_bytes * 8, word_bits)
+    extra = {name: extra_words(name, footprint, sizes, capacity) for name, footprint in footprints.items()}
     found: dict[str, Spill] = {}
     for group in (p.group for p in passes):
         footprint, parts = footprints[group.name], group.parts
         words = extra[group.name] if footprint.boundaries else sum(extra[part] for part in parts if part in extra)
         needed = _number(group.name, footprint.elements, sizes)
         found[group.name] = Spill(
-            needed <= room, bytes_of_words(needed, word_bits), bytes_of_words(words if needed > room else 0, word_bits)
+            needed <= capacity,
+            bytes_of_words(needed, word_bits),
+            bytes_of_words(words if needed > capacity else 0, word_bits),
         )
     return found
 
 
-def _extra(name: str, footprint: Footprint, sizes: Mapping[str, int], room: Fraction) -> Fraction:
+def extra_words(name: str, footprint: Footprint, sizes: Mapping[str, int], capacity: Fraction) -> Fraction:
     """The extra words of all boundaries."""
     running = footprint.running.elements
-    return sum((_boundary(name, b, running, sizes, room) for b in footprint.boundaries), Fraction(0))
+    return sum((boundary_words(name, b, running, sizes, capacity) for b in footprint.boundaries), Fraction(0))
 
 
-def _boundary(
-    name: str, boundary: BoundaryFootprint, running: sympy.Expr, sizes: Mapping[str, int], room: Fraction
+def boundary_words(
+    name: str, boundary: BoundaryFootprint, running: sympy.Expr, sizes: Mapping[str, int], capacity: Fraction
 ) -> Fraction:
-    """The extra words of one boundary; what can be read again goes first, for it costs half."""
+    """The extra words of one boundary; inputs go first, since they are only read."""
     kept = boundary.kept
-    over = _number(name, kept.elements + running, sizes) - room
+    over = _number(name, kept.elements + running, sizes) - capacity
     if over <= 0:
         return Fraction(0)
     again = min(over, _number(name, kept.inputs, sizes))

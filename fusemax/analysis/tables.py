@@ -39,7 +39,7 @@ def tables(analysis: Analysis) -> Iterator[Table]:
 
 
 def _passes(analysis: Analysis) -> Table:
-    """The groups with something to say, and in one line those without."""
+    """The groups with several passes or elements to keep; the others in one line."""
     plain = [name for name, facts in analysis.groups.items() if _is_plain(facts)]
     rows = [_pass_row(analysis, name, facts) for name, facts in analysis.groups.items() if name not in plain]
     headers = ["rank", "passes", "lives across", "least on chip (elements)", "grows with it"]
@@ -110,7 +110,7 @@ def _einsums(analysis: Analysis, short: Mapping[Points, sympy.Symbol]) -> Table:
 
 
 def _points(space: Points, analysis: Analysis) -> str:
-    """What a short name stands for."""
+    """The meaning of a short name."""
     number = f" = {readable_number(space.number(analysis.sizes))}" if space.sizes <= analysis.sizes.keys() else ""
     return f"{space.symbolic()}{number}, the points ({joined(space.variables)}) within the filters"
 
@@ -154,7 +154,7 @@ def _traffic(analysis: Analysis) -> Table:
         below.append(f"in all {elements} elements, {words}")
     if analysis.intensity is not None:
         below.append(f"arithmetic intensity: {analysis.intensity:.5g} operations per byte")
-    return Table("Traffic that nothing avoids", ("tensor", "moved", "elements"), tuple(rows), tuple(below))
+    return Table("Compulsory traffic", ("tensor", "moved", "elements"), tuple(rows), tuple(below))
 
 
 def _roofline(analysis: Analysis) -> Iterator[Table]:

@@ -1,4 +1,4 @@
-"""Operations per Einsum by kind, and the traffic that no implementation can avoid."""
+"""Operations of Einsums by kind, and elements of tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fusemax.ir.expr import Apply, Expr, Number, accesses, names, terms, walk
 from fusemax.ir.operators import OPERATORS, REDUCERS
 
 Tally = Mapping[str, Mapping[Points, int]]
-"""Operations by kind: so many times the points of a space."""
+"""Operations by kind: the number of operations at each point of a space."""
 
 
 @lru_cache(maxsize=4096)
@@ -54,7 +54,7 @@ def _counts(checked: Checked, einsum: CheckedEinsum, space: Points) -> Iterator[
 
 
 def _kind(node: Apply) -> tuple[str, int]:
-    """The kind under which an operator counts, and how many of it there are."""
+    """The kind under which an operator counts, and its number of operations."""
     match node:
         case Apply("neg", (Number(),)):
             return "neg", 0  # a negative literal
@@ -77,9 +77,9 @@ def _is_product(einsum: CheckedEinsum, term: Expr) -> bool:
 
 
 def expanded(checked: Checked) -> dict[str, dict[str, int]]:
-    """What one application of each operator that the file defines consists of, down to built-in kinds.
+    """The operations of one application of each operator that the file defines, down to built-in kinds.
 
-    What does not depend on an argument is computed once and for all, and not counted.
+    A subexpression without an argument is computed once and for all, and not counted.
 
     >>> from fusemax import check, parse
     >>> expanded(check(parse("op f(x) = x * sqrt(2) + exp(x)\\nZ[m] = f(A[m])")))

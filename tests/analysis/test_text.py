@@ -96,7 +96,7 @@ def test_a_cascade_of_scalars_has_no_ranks() -> None:
         "  kind  count\n"
         "  ----  -----\n"
         "  mul   1\n\n"
-        "Traffic that nothing avoids\n"
+        "Compulsory traffic\n"
         "  tensor  moved         elements\n"
         "  ------  ------------  --------\n"
         "  A       read once     1\n"
