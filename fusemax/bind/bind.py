@@ -46,8 +46,8 @@ def bind(
 ) -> BoundMapping:  # fmt: skip
     """Bind a mapping; `shapes` are elements by rank, numbers or arrays with one element a shape point.
 
-    Raises `FusemaxError` with all mistakes of the tree, or with tiles that do not divide or fit; without
-    `check_capacity` memories hold whatever is in them, and `capacity.fits` tells at which points they have room.
+    Raises `FusemaxError` with all mistakes of the tree, or with tiles that do not divide or fit. Without
+    `check_capacity` tiles may exceed their memory; `capacity.fits` has the points at which they do not.
     """
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)
     choice = choice_of(mapping, sizes, parameters)
@@ -59,7 +59,7 @@ def bind(
     extents = extents_of(checked, arch, mapping, sizes, choice)
     nest = LoopNest(checked, arch, plan, extents.mean, with_places(checked, splits), extents.longest)
     nest = fitted(nest, mapping.splits)
-    problems = [*_axis_problems(nest)] or [*(capacity_problems(nest) if check_capacity else ())]
+    problems = [*axis_problems(nest)] or [*(capacity_problems(nest) if check_capacity else ())]
     if problems:
         raise FusemaxError(problems)
     return BoundMapping(checked, arch, chosen, plan, sizes, nest)
@@ -76,7 +76,7 @@ def lengths(
 
 @contextmanager
 def for_its_cascade(checked: Checked, mapping: MappingFile) -> Iterator[None]:
-    """Errors inside begin with that the cascade is another than the mapping's, if it is."""
+    """Put first, before errors inside, that the cascade is not the one that the mapping names."""
     try:
         yield
     except FusemaxError as error:
@@ -89,7 +89,7 @@ def for_its_cascade(checked: Checked, mapping: MappingFile) -> Iterator[None]:
 
 
 _LEGAL: set[tuple[Checked, Arch, MappingFile, tuple[tuple[str, tuple[str, ...]], ...]]] = set()
-"""Bindings that were found legal; of the numbers only shares change whether a plan is legal."""
+"""Bindings that are legal; of the numbers only spilled shares decide that."""
 MOST_LEGAL = 256
 
 
@@ -108,8 +108,8 @@ def _check_legal(
     _LEGAL.add(key)
 
 
-def _axis_problems(nest: LoopNest) -> list[Problem]:
-    """Variables on axes that are shorter; they may be longer."""
+def axis_problems(nest: LoopNest) -> list[Problem]:
+    """Variables that are longer than their axis (docs/model.md, rule 16)."""
     problems: dict[str, Problem] = {}
     for placement in nest.plan.placements:
         lengths = nest.arch.unit(placement.unit).lengths

@@ -1,4 +1,4 @@
-"""The capacity of memories: the tiles that are held at once, and whether they fit (docs/model.md, rules 7 and 15)."""
+"""The capacity of memories: the tiles held at once, and whether they fit (docs/model.md, rules 7 and 15)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fusemax.units import readable_bytes
 
 
 def held_together(plan: Plan, level: str) -> Iterator[tuple[Storage, ...]]:
-    """The storage of a memory that lives at once: that around one placement, each set once."""
+    """The sets of storage that a memory has at once: the storage around each placement, every set once."""
     seen: set[tuple[int, ...]] = set()
     for placement in plan.placements:
         holds = tuple(hold for hold in placement.holds if hold.level == level)
@@ -35,13 +35,13 @@ def tiles(nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage,
 
 
 def used_bytes(nest: LoopNest, level: str) -> Amount:
-    """The most that a memory holds at once, in bytes."""
+    """The largest sum of tiles that a memory holds at once, in bytes."""
     together = (tiles(nest, holds) for holds in held_together(nest.plan, level))
     return largest(sum(elements for _, elements in held) for held in together) * nest.arch.word_bits / 8
 
 
 def fits(nest: LoopNest) -> Condition:
-    """Whether all that is held at once fits its memory: a truth value, or one for each point of a grid."""
+    """Whether the tiles held at once fit every memory: a truth value, or one for each point of a grid."""
     found: Condition = True
     for memory in nest.arch.memories:
         if memory.size_bytes is not None:
@@ -50,14 +50,14 @@ def fits(nest: LoopNest) -> Condition:
 
 
 def capacity_problems(nest: LoopNest) -> Iterator[Problem]:
-    """The memories that hold more than their size, at any point."""
+    """Memories whose tiles exceed their size, at any point."""
     for memory in nest.arch.memories:
         if memory.size_bytes is not None and np.any(np.asarray(used_bytes(nest, memory.name)) > memory.size_bytes):
             yield overflow(nest, memory.name, memory.size_bytes, None)
 
 
 def overflow(nest: LoopNest, level: str, capacity: float, span: Span | None) -> Problem:
-    """By how much a memory overflows, and which tensors fill it."""
+    """The bytes by which a memory overflows, and the tensors that fill it."""
     word = nest.arch.word_bits / 8
 
     def total(holds: tuple[Storage, ...]) -> float:
@@ -66,7 +66,8 @@ def overflow(nest: LoopNest, level: str, capacity: float, span: Span | None) -> 
     fullest = max(held_together(nest.plan, level), key=total)
     each = sorted(((float(np.max(e)) * word, h) for h, e in tiles(nest, fullest)), key=lambda x: -x[0])
     filling = ", ".join(f"{hold.tensor} {readable_bytes(size)}" for size, hold in each)
-    message = f"'{level}' has {readable_bytes(capacity)}, {readable_bytes(total(fullest) - capacity)} less than is held at once: {filling}"
+    missing = readable_bytes(total(fullest) - capacity)
+    message = f"'{level}' has {readable_bytes(capacity)}, {missing} less than the tiles held at once: {filling}"
     return Problem(message, span or each[0][1].span, "use smaller tiles, or hold less")
 
 

@@ -78,24 +78,24 @@ class LoopNest:
     # ---------------------------------------------------------------------------------------------------------- loops
 
     def loops_around(self, placement: Placement) -> tuple[LoopRef, ...]:
-        """The loops around an Einsum that it uses, outermost first."""
+        """The loops around an Einsum whose variables it uses, outermost first."""
         return tuple(loop for loop in placement.loops if loop.variable in placement.variables)
 
     def sequence(self, placement: Placement) -> list[str]:
-        """The loops in which an Einsum runs, outermost first: those around it that it uses, and those inside of the array."""
+        """The loops of an Einsum, outermost first: those around it whose variables it uses, and those inside of the array."""
         return [*(loop.variable for loop in self.loops_around(placement)), *placement.inner_loops]
 
     def fixed_iteration(self, placement: Placement, loop: LoopRef) -> Extent:
-        """The iteration in which an Einsum runs that does not use a loop around it (docs/model.md, rule 5): the last if the Einsum reads,
-        itself, the result of an Einsum that uses the loop, else the first."""
+        """The iteration of a loop around an Einsum that does not use it (docs/model.md, rule 5): the last if the Einsum itself
+        reads the result of an Einsum that uses the loop, else the first."""
         return self.extents[loop.variable] - 1 if completed_in(self.plan, placement, loop) else 0
 
     def advances(self, loops: Sequence[str], depends: Collection[str]) -> list[Condition]:
-        """For each loop, outermost first, whether a tile becomes another as the loop advances: see `advances`."""
+        """For each loop, outermost first, whether the tile changes as the loop advances: see `advances`."""
         return advances([(self.extents[loop], loop in depends) for loop in loops])
 
     def tile_changes(self, loops: Sequence[str], depends: Collection[str]) -> Extent:
-        """How often a tile becomes another while loops run, outermost first: the iterations of all that advance it."""
+        """The number of tiles while loops run, outermost first: the product of the extents of the loops that change the tile."""
         result: Extent = 1
         for loop, changing in zip(loops, self.advances(loops, depends), strict=True):
             result = result * where(changing, self.extents[loop], 1)
@@ -110,7 +110,7 @@ class LoopNest:
         return self.whole(self.tile_changes(self.sequence(placement), operand.depends) * self.product(axes))
 
     def distinct(self, operand: Operand) -> Extent:
-        """The words of an operand over the run, each once."""
+        """The different words of an operand over the run."""
         return self.whole(self.product(sorted(operand.depends)))
 
     def varying(self, placement: Placement, operand: Operand) -> frozenset[str]:
@@ -124,8 +124,8 @@ class LoopNest:
         return self.elements(placement, others, operand.depends)
 
     def elements(self, placement: Placement, variables: Sequence[str], depends: Collection[str]) -> Extent:
-        """The elements over axes of an array that take part whenever a tile becomes another: of uneven tiles all in turn,
-        if it changes with them, else those of the first, which is a long one."""
+        """The elements, over axes of an array, that receive each new tile: the mean over uneven tiles, if the tile changes
+        with each of them, else those of the first, which has the longest extent."""
         result: Extent = 1
         for variable in variables:
             mean = self.extents[variable]
@@ -135,7 +135,7 @@ class LoopNest:
         return result
 
     def _alternates(self, placement: Placement, variable: str, depends: Collection[str]) -> Condition:
-        """Whether a tile becomes another with every iteration of the loops over the other parts of a variable."""
+        """Whether a tile changes in every iteration of the loops over the other parts of a variable."""
         parts = next(parts for parts in self.splits.values() if variable in parts)
         loops = self.sequence(placement)
         found: Condition = True
@@ -147,8 +147,8 @@ class LoopNest:
     def fetched(self) -> Iterator[tuple[int, Operand]]:
         """The operands that enter an array, each with the number of its placement (docs/model.md, rule 13).
 
-        Within a body a unit fetches an operand once for all of its Einsums, and nothing that it makes there itself. Limit:
-        operands are alike if tensor and step are, whatever their places and loops.
+        Within a body a unit fetches an operand once for all of its Einsums, and no tensor that it makes there itself. Limit:
+        operands of the same tensor and step are one, also with other subscripts or loops.
         """
         seen: set[tuple[int, str, str, When | None]] = set()
         for number, placement in enumerate(self.plan.placements):
@@ -211,15 +211,15 @@ class LoopNest:
         return any(operand.tensor == tensor for p in others for operand in p.operands)
 
     def ranks(self, tensor: str) -> tuple[str, ...]:
-        """The variables, split, of a tensor's ranks, without the one along which it is iterated."""
+        """The variables, split, of a tensor's ranks without its iterative rank."""
         return rank_variables(self.checked.tensors[tensor], self.splits)
 
     def tile(self, hold: Storage) -> Extent:
-        """The mean elements of the tile that a storage keeps: the variables of the tensor's ranks that run inside of it."""
+        """The mean elements of the tile of a storage: over the variables of the tensor's ranks without the loops outside."""
         return self.product(self._inside(hold))
 
     def max_tile_elements(self, hold: Storage) -> Extent:
-        """The elements of the largest tile that a storage keeps."""
+        """The elements of the largest tile of a storage."""
         result: Extent = 1
         for variable in self._inside(hold):
             result = result * self.longest_extent(variable)
@@ -234,12 +234,12 @@ class LoopNest:
         return self.advancing(hold.loops, self.ranks(hold.tensor))
 
     def advancing(self, loops: Sequence[LoopRef], depends: Collection[str]) -> tuple[LoopRef, ...]:
-        """The loops that advance a tile, outermost first, at one shape point; through those after them it stays."""
+        """The loops that change a tile, outermost first, at one shape point; the loops after them reuse it."""
         advances = self.advances([loop.variable for loop in loops], depends)
         return tuple(loop for loop, changing in zip(loops, advances, strict=True) if changing)
 
     def fills(self, hold: Storage) -> Extent:
-        """The words by which a storage is filled, over the run."""
+        """The words that fill a storage over the run."""
         loops = [loop.variable for loop in hold.loops]
         return self.whole(self.tile_changes(loops, self.ranks(hold.tensor)) * self.tile(hold))
 
@@ -263,17 +263,17 @@ class LoopNest:
         return next((placement.phase for placement in self.plan.placements if hold in placement.holds), 0)
 
     def made_inside(self, hold: Storage) -> bool:
-        """Whether the tensor of a storage is made where it is held."""
+        """Whether the tensor of a storage is made inside of its hold."""
         maker = self.makers.get(hold.tensor)
         return maker is not None and hold in maker.holds
 
 
 def advances(loops: Sequence[tuple[Extent, bool]]) -> list[Condition]:
-    """The reuse rule (docs/model.md, rules 9 and 10): for each loop, outermost first, whether a tile becomes another as
+    """The reuse rule (docs/model.md, rules 9 and 10): for each loop, outermost first, whether the tile changes as
     the loop advances. A loop is its extent, and whether the tile depends on it.
 
-    It does if the loop, or one further in, is one on which the tile depends and has several iterations: a tile stays only
-    through the innermost loops on which it does not depend. An element is a truth value, or one for each point.
+    The tile changes if the loop, or one further in, has several iterations and the tile depends on it: only the innermost
+    loops on which it does not depend reuse a tile. An element is a truth value, or an array with one for each shape point.
 
     >>> advances([(4, False), (8, True), (1, True), (2, False)])
     [True, True, False, False]
@@ -288,8 +288,8 @@ def advances(loops: Sequence[tuple[Extent, bool]]) -> list[Condition]:
 
 
 def made_in_body(when: When | None) -> bool:
-    """Whether an operand that an Einsum of the same body makes is that of the same iteration, so that it crosses no edge
-    on the same unit (docs/model.md, rule 13): the step before it, and the last step, come from elsewhere."""
+    """Whether an operand that an Einsum of the same body makes belongs to the same iteration, so that it crosses no edge
+    of the unit (docs/model.md, rule 13): the step before and the final step come from other iterations."""
     return when not in (When.OLD, When.FINAL)
 
 

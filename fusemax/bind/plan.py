@@ -21,7 +21,7 @@ from fusemax.ir.mapping import Mapping as MappingFile
 
 @dataclass(frozen=True, slots=True)
 class LoopRef:
-    """One loop around something: its variable, and which loop node of the tree it belongs to."""
+    """One loop of the tree: its variable, and the number of its node."""
 
     variable: str
     node: int
@@ -29,7 +29,7 @@ class LoopRef:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A tensor held at a level: the loops outside of the hold, and, if its line says `spill`, the share that is."""
+    """A tensor held in a memory (`level`): the loops outside of the hold, and the spilled share, if its line says `spill`."""
 
     tensor: str
     level: str
@@ -54,7 +54,7 @@ class Operand:
 
     @property
     def when(self) -> When | None:
-        """Which step of a running tensor stands there; None for other tensors."""
+        """The step of a running tensor that stands there; None for other tensors."""
         return self.use.when
 
 
@@ -63,8 +63,8 @@ class Placement:
     """An Einsum on a unit: the loops around it, the variables on its axes, the loops inside the array, the storage around it.
 
     All variables are those of the mapping: where it splits one, its parts. `variables` are those of the iteration space,
-    `kept` and `reduced` its two kinds; `operands` are the reads, `result` the write. `body` is the loop body in which it
-    stands (`previous:` is one of its own), `phase` the phase. Placements of one `alternation` share their unit, cycle
+    `kept` and `reduced` its two kinds; `operands` are the reads, `result` the write. `body` is the number of its loop body
+    (`previous:` has one of its own), `phase` that of its phase. Placements of one `alternation` share their unit, cycle
     by cycle.
     """
 
@@ -112,7 +112,7 @@ class WaitFor:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A node of the composition: how the parts below share time. Leaves are placements, by number, and waits.
+    """A node of the tree of times: the overlap of the parts below. Leaves are placements, by number, and waits.
 
     `loops` are those of the node itself, outermost first.
     """
@@ -124,7 +124,7 @@ class Composition:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The tree taken apart."""
+    """The placements and the storage of a tree, and the composition of their times."""
 
     placements: tuple[Placement, ...]
     holds: tuple[Storage, ...]
@@ -133,7 +133,7 @@ class Plan:
 
 
 def completed_in(plan: Plan, placement: Placement, loop: LoopRef) -> list[str]:
-    """The Einsums that use a loop, and whose results a placement reads that stands in it without using it (docs/model.md, rule 5)."""
+    """The Einsums that use a loop, and whose results a placement inside reads that does not use it (docs/model.md, rule 5)."""
     return [
         p.name
         for p in plan.placements
@@ -161,7 +161,7 @@ class Planner:
                 self.writers.setdefault(einsum.name, []).append(einsum)
 
     def plan(self) -> Plan:
-        """The plan, or all problems of the tree."""
+        """The plan. Raises `FusemaxError` with all problems of the tree."""
         root = Composition(None, self.body(self.mapping.body, (), (), 0))
         if self.problems:
             raise FusemaxError(self.problems)
@@ -205,7 +205,7 @@ class Planner:
         return Composition(node.overlap, self.body(node.body, loops + mine, holds, number), mine)
 
     def group(self, node: Block, loops: tuple[LoopRef, ...], holds: tuple[Storage, ...], body: int) -> Composition:
-        """A stage, a phase, or what runs for the tile before."""
+        """A stage, a phase, or the Einsums of the tile before."""
         match node.kind:
             case BlockKind.PHASE:
                 step = Composition(node.kind, self.body(node.body, loops, holds, self.fresh()))
@@ -273,7 +273,7 @@ class Planner:
         return Operand(use, frozenset(parts_of(use.variables, self.splits)))
 
     def rank(self, at: int, einsum: CheckedEinsum | None, node: UnitBlock) -> tuple[int, int]:
-        """Where an Einsum stands in its block: as listed; one that alternates with one before it, after its operands."""
+        """The place of an Einsum in its block: as listed; one that alternates with an Einsum before it, after its operands."""
         if einsum is None or not any(at in group[1:] for group in node.alternating):
             return at, 0
         read = {use.tensor for use in einsum.reads}

@@ -1,7 +1,7 @@
-"""What the elements of an array keep between Einsums: words of a tile that wait for the end of a reduction over it.
+"""Words that the elements of an array keep between Einsums: those of a tile that wait for the end of a reduction over it.
 
-An element passes a point of a tensor on at once, unless its reader needs what a reduction over the tensor's own points
-completes first: the exponentials of a tile of logits wait for the maximum of all of them.
+An element passes on each point of a tensor at once, unless the reader also needs the result of a reduction over these
+points: the exponentials of a tile of logits wait for the maximum of all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNSTATED = 10
 def levels(
     einsums: Sequence[CheckedEinsum], variables: Collection[str], iterative: Mapping[str, str]
 ) -> tuple[int, ...]:
-    """For each Einsum how many loops over the variables must end before it begins.
+    """For each Einsum the number of loops over the variables that must end before it begins.
 
     `iterative` has the variable along which a running tensor is iterated.
 
@@ -76,7 +76,7 @@ def waiting(einsums: Sequence[CheckedEinsum], iterative: Mapping[str, str]) -> d
 
 
 def room(entries: int | None) -> int:
-    """The words of tiles that the registers of an element hold."""
+    """The register entries of an element that hold words of tiles."""
     return max(1, (UNSTATED if entries is None else entries) - SPARE)
 
 

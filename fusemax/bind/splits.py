@@ -59,7 +59,9 @@ def extents_of(
         rank = rank_of(split.variable)
         if rank not in sizes:
             hint = did_you_mean(rank, sizes) or f"its ranks are {listed(sizes, 20)}"
-            raise FusemaxError([Problem(f"a split of '{split.variable}', which the cascade has not", split.span, hint)])
+            raise FusemaxError(
+                [Problem(f"a split of '{split.variable}', which the cascade does not have", split.span, hint)]
+            )
         if split.variable in variables and split.uneven:
             mean, long = uneven_parts(checked, split, sizes[rank], known)
             extents.update(mean)
@@ -110,7 +112,7 @@ def fitted(nest: LoopNest, splits: tuple[Split, ...]) -> LoopNest:
 
 
 def _fitted(nest: LoopNest, split: Split, part: Part, fit: Fit) -> LoopNest:
-    """Give a part the largest divisor of the rest for which all that is held at once fits; one copy each (docs/model.md, rule 7)."""
+    """Give a part the largest divisor of the rest for which the tiles held at once fit, one copy each (docs/model.md, rule 7)."""
     level, capacity = _capacity(nest.arch, fit, part)
     outer = next((p.variable for p in split.parts if p.extent is None), None)
     if outer is None:
@@ -131,7 +133,7 @@ def _fitted(nest: LoopNest, split: Split, part: Part, fit: Fit) -> LoopNest:
 
 
 def _divisors_of(grid: Grid) -> tuple[NDArray[np.intp], Grid]:
-    """Every divisor of every number of a grid, and of which it is one."""
+    """The divisors of every number of a grid, each with the position of its number."""
     each = {number: divisors(number) for number in set(grid.tolist())}
     at = np.repeat(np.arange(len(grid)), [len(each[number]) for number in grid.tolist()])
     return at, np.array([divisor for number in grid.tolist() for divisor in each[number]], dtype=grid.dtype)
@@ -182,15 +184,15 @@ def uneven_parts(
 ) -> tuple[dict[str, Amount], dict[str, Amount]]:
     """The mean and the longest extents of the parts of an uneven split, innermost parts first.
 
-    Raises `FusemaxError` if a part other than the outermost has no length, if a filter asks for the variable, and if a
-    last tile has a single iteration, for then what stays in an array there differs from what stays in all others.
+    Raises `FusemaxError` if a part other than the outermost has no length, if a filter names the variable, and if a last
+    tile has a single iteration, in which an array would reuse other operands than in all other tiles.
     """
     first, *inner = split.parts
     if first.extent is not None or any(not isinstance(part.extent, Length) for part in inner):
         message = "an uneven split has a length for every part but the first"
         raise FusemaxError([Problem(message, split.span, "write it like `split p uneven: p2, p1 = 3, p0 = 256`")])
     if any(split.variable in c.form.variables for einsum in checked.einsums for c in einsum.constraints):
-        message = f"filters ask for '{split.variable}', so that its tiles must be even"
+        message = f"filters name '{split.variable}', so that its tiles must be even"
         raise FusemaxError([Problem(message, split.span, "leave `uneven` out, and give sizes that divide")])
     mean: dict[str, Amount] = {}
     longest: dict[str, Amount] = {}
@@ -210,7 +212,7 @@ def uneven_parts(
 
 
 def _others(total: Amount, length: Amount) -> str:
-    """The nearest lengths that do."""
+    """The hint with the nearest lengths that are allowed."""
     if np.ndim(total) or np.ndim(length):
         return "give it another length"
     near = sorted(balanced(int(total)), key=lambda other: abs(other - int(length)))[:2]
@@ -218,7 +220,7 @@ def _others(total: Amount, length: Amount) -> str:
 
 
 def balanced(number: int) -> list[int]:
-    """The lengths of tiles of which none can be shorter for as many tiles, without a last tile of one iteration.
+    """The shortest length for each number of tiles, without those that leave a last tile of one iteration.
 
     >>> balanced(7), balanced(6)
     ([1, 4, 7], [1, 2, 3, 6])
@@ -228,7 +230,7 @@ def balanced(number: int) -> list[int]:
 
 
 MOST_COUNTED = 1 << 16
-"""Longer ranks have lengths of powers of two too, and not for every number of tiles."""
+"""Longer ranks have lengths for fewer numbers of tiles: those below this one, and powers of two."""
 
 
 def _few(number: int) -> set[int]:

@@ -1,4 +1,4 @@
-"""Tensors as a mapping sees them: where they lie, which are views of inputs, and the variables of their ranks, split."""
+"""Tensors under a mapping: those in the outermost memory, views of inputs, and the variables of ranks, split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Splits = Mapping[str, tuple[str, ...]]
 
 
 def _is_view(einsum: CheckedEinsum) -> bool:
-    """An Einsum that is one read and no operator. It is a view if what it reads is an input: see `views_of`."""
+    """Whether an Einsum is one read without an operator: a view, if it reads an input or a view."""
     only = isinstance(einsum.expr, Access) and not einsum.reductions and not einsum.initial
     return only and einsum.target.when is None and bool(einsum.reads)
 
@@ -25,7 +25,7 @@ def sources(checked: Checked) -> dict[str, Tensor]:
 
 
 def views_of(checked: Checked) -> frozenset[str]:
-    """Parts of inputs under another name, also by way of each other; an output is none, for it is written.
+    """Views: parts of inputs, or of other views, under another name; outputs are written, and so no views (docs/model.md, rule 6).
 
     >>> from fusemax import check, parse
     >>> sorted(views_of(check(parse("input A[M]\\noutput Z[M]\\nB[m] = A[m]\\nT[m] = B[m] * 2\\nZ[m] = T[m]"))))
@@ -71,7 +71,7 @@ def with_places(checked: Checked, splits: Splits) -> dict[str, tuple[str, ...]]:
 
 
 def rank_variables(tensor: Tensor, splits: Splits) -> tuple[str, ...]:
-    """The variables of a tensor's ranks, split, without the one along which it is iterated."""
+    """The variables of a tensor's ranks, split, without its iterative rank."""
     ranks = (rank for i, rank in enumerate(tensor.ranks) if i != tensor.iterative)
     return parts_of(map(variable_of, ranks), splits)
 

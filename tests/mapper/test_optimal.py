@@ -135,7 +135,7 @@ def everything(case: Case) -> Iterator[tuple[GeneratedStructure, Estimate]]:
                         assert reason == costs
                     else:
                         assert not costs.feasible[at]
-                        assert "less than is held at once" in reason
+                        assert "less than the tiles held at once" in reason
                     continue
                 assert isinstance(costs, Costs), costs
                 bulk = (costs.latency_s[at], costs.energy_j[at], costs.dram_bytes[at])

@@ -101,7 +101,7 @@ def test_the_smallest_share() -> None:
     assert 0 < share < 0.02
     parameters = candidates.member(0)
     evaluate(checked, arch, template, FLAT, parameters={**parameters, "share": share})
-    with pytest.raises(FusemaxError, match="less than is held at once"):
+    with pytest.raises(FusemaxError, match="less than the tiles held at once"):
         evaluate(checked, arch, template, FLAT, parameters={**parameters, "share": share - 1e-6})
     roomy = Template(checked, arch, template, {**FLAT, "M": 1024, "P": 1024}, replace(fixed, numbers={"rows": 1024}))
     assert shares(roomy)[1] == 0

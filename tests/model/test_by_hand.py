@@ -207,7 +207,7 @@ def test_a_buffer_that_is_just_full(buffer: int, fits: bool) -> None:
     text = "input A[I, P], B[I, P]\noutput Z[I, P]\nZ[i, p] = A[i, p] * B[i, p]"
     body = "pipeline i:\n  hold A, B in buffer\n  for p: on array1d: Z"
     if not fits:
-        with pytest.raises(FusemaxError, match="'buffer' has 95 B, 1 B less than is held at once"):
+        with pytest.raises(FusemaxError, match="'buffer' has 95 B, 1 B less than the tiles held at once"):
             cost(text, body, {"I": 3, "P": 24}, machine(buffer=buffer))
         return
     assert cost(text, body, {"I": 3, "P": 24}, machine(buffer=buffer)).words["buffer"] == (144, 144)
@@ -220,7 +220,7 @@ def test_a_quarter_that_spills() -> None:
     found = cost(text, body, {"M": 64}, machine(buffer=96))
     assert found.words["buffer"] == (64, 64)
     assert found.words["dram"] == (64 + 16, 64 + 16)
-    with pytest.raises(FusemaxError, match="less than is held at once"):
+    with pytest.raises(FusemaxError, match="less than the tiles held at once"):
         cost(text, body, {"M": 64}, machine(buffer=95))
 
 

@@ -151,7 +151,7 @@ def test_a_length_that_the_table_lacks_is_noted() -> None:
     assert note in compare(["flat", "unfused"], ["bert"], [2048], baseline="flat").notes
     with pytest.raises(FusemaxError) as error:
         compare(["flat"], ["bert"], [2**19])
-    assert "less than is held at once" in error.value.problems[0].message
+    assert "less than the tiles held at once" in error.value.problems[0].message
     assert error.value.problems[1].message == "'flat' has no choice for bert 512K: its parameters have their defaults"
 
 

@@ -143,7 +143,7 @@ def test_a_share_is_looked_at_each_time() -> None:
             f"a.mapping:5:3: 'T' spills a share of {shown}\n"
             "  hold T in buffer spill share\n"
             "  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
-            "hint: give a share from 0, nothing, to 1, all of it"
+            "hint: give a share from 0 to 1"
         )
     assert shared(0.5).latency_s > 0
 

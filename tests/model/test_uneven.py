@@ -100,7 +100,7 @@ def test_what_fits_is_the_longest_tile() -> None:
     mapping = parse_mapping(text(ORDERS[0], AXES[0], (1, 5), (2, 3), (1, 3)))
     shapes = {"M": 11, "N": 3, "K": 4}  # A in blocks of 6 and 5 rows: at most 24 words of 2 bytes
     evaluate(MATMUL, small("fusemax-cloud", lengths=3, buffer=48), mapping, shapes)
-    with pytest.raises(FusemaxError, match="less than is held at once"):
+    with pytest.raises(FusemaxError, match="less than the tiles held at once"):
         evaluate(MATMUL, small("fusemax-cloud", lengths=3, buffer=46), mapping, shapes)
 
 

@@ -1,4 +1,4 @@
-"""Whether what an Einsum reads has been made before it, in the order of a mapping's tree.
+"""Dependences in the order of a mapping's tree: every tensor is made before it is read.
 
 Statements of a body run one after another. Right below each other in a body that overlaps (`pipeline`, or a `stage`),
 Einsums on different units run as far as dependences allow, so their order does not matter there.
@@ -22,8 +22,8 @@ Path = tuple[tuple[Composition, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class _Meeting:
-    """Where the paths of two leaves part: the steps down to there, whether the first leaf is in the child before, and
-    whether both are children of the last step themselves."""
+    """The step at which the paths of two leaves part: the steps down to it, whether the first leaf is in the child before,
+    and whether both leaves are its children."""
 
     steps: tuple[Composition, ...]
     in_order: bool
@@ -36,7 +36,7 @@ class _Meeting:
 
 
 def order_problems(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
-    """Readers before what they read, steps that are gone, and waits for nothing."""
+    """Readers before their operands, reads of steps that are overwritten, and waits without a drain."""
     paths = {leaf: path for leaf, path in _paths(plan.root, ()) if isinstance(leaf, int)}
     makers = {placement.name: number for number, placement in enumerate(plan.placements)}
     order = _Order(checked, plan, splits, paths)
@@ -77,7 +77,7 @@ def _meeting(a: Path, b: Path) -> _Meeting:
 
 
 def _late(path: Path) -> Composition | None:
-    """The `stages` for whose tile before a leaf runs; None if it runs for the present one."""
+    """The `stages` whose previous tile a leaf computes; None for the present tile."""
     if not any(step.kind is BlockKind.PREVIOUS for step, _ in path):
         return None
     return [step for step, _ in path if step.kind is Overlap.STAGES][-1]
@@ -90,7 +90,7 @@ class _Order:
         self.checked, self.plan, self.splits, self.paths = checked, plan, splits, paths
 
     def dependence(self, maker: int, reader: int, use: Use) -> Iterator[Problem]:
-        """One read of what another Einsum makes: the first problem that it has."""
+        """The first problem of one read of another Einsum's result."""
         for rule in (self.steps, self.made_first):
             problem = rule(maker, reader, use)
             if problem is not None:
@@ -100,7 +100,7 @@ class _Order:
     # ----------------------------------------------------------------------------------------------------- iterations
 
     def sequential(self, placement: Placement) -> Iterator[Problem]:
-        """What is computed step by step runs over its steps in order."""
+        """A tensor that is computed step by step runs over its steps in order."""
         tensor = self.checked.tensors[placement.name]
         if tensor.iterative_rank is None:
             return
@@ -117,7 +117,7 @@ class _Order:
             yield Problem(message, placement.span, f"nest the loops like the split: {', '.join(parts)}")
 
     def steps(self, maker: int, reader: int, use: Use) -> Problem | None:
-        """A single step of a running tensor is there in the iteration that makes it only."""
+        """A single step of a running tensor exists only in the iteration that makes it."""
         if use.when not in (When.OLD, When.NEW):
             return None
         make, read = self.plan.placements[maker], self.plan.placements[reader]
@@ -192,7 +192,7 @@ def _waits(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
 def _waiting(
     wait: WaitFor, waited: str, stage: Sequence[str], placed: Mapping[str, Placement], splits: Splits
 ) -> Problem | None:
-    """What is wrong with one `wait`; `stage` is what stands above it."""
+    """The problem of one `wait`; `stage` has the statements above it."""
     name = wait.tensor
     if name not in placed:
         hint = did_you_mean(name, placed) or "wait for an Einsum of this stage"
@@ -204,5 +204,5 @@ def _waiting(
         return Problem(f"a second `{waited}` in one stage", wait.span, "keep one")
     if not placed[name].reduced_axes:
         message = f"`{waited}`, but '{name}' is not reduced over an axis of '{placed[name].unit}'"
-        return Problem(message, wait.span, "leave it out: there is nothing to drain")
+        return Problem(message, wait.span, "leave it out: only a reduction over an axis drains")
     return None

@@ -1,7 +1,7 @@
-"""Whether a mapping may run at all: every point computed once, every dependence respected, no fusion across a pass.
+"""Legality of a plan at any size: every point computed once, every dependence respected, no fusion across a pass.
 
-A loop that two Einsums share runs both of them at every iteration. If one completes something only when the loop has
-run out, the other cannot have it; the pass analysis says what would have to be seen again.
+A loop that two Einsums share runs both in every iteration. A tensor that one of them completes only at the end of the
+loop is not there for the other; the pass analysis has the tensor that would have to be read again.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from fusemax.ir.mapping import Mapping as MappingFile
 
 
 def problems_of(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan, splits: Splits) -> list[Problem]:
-    """All problems of a plan that no size can mend.
+    """All problems of a plan that do not depend on sizes.
 
-    Where the tree is none, orders are not looked at, and what nothing keeps is told when all else is right.
+    Orders are checked only in trees that are well-formed, and storage only if there is no other problem.
     """
     problems = [*structure_problems(checked, mapping, splits)]
     whole = not problems
@@ -35,7 +35,11 @@ def problems_of(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan, 
     if whole:
         problems += [p for placement in plan.placements for p in _covered(placement)]
         problems += _axes(arch, plan)
-        problems += [*order_problems(checked, plan, splits), *_fused(checked, plan, splits), *_run_once(plan)]
+        problems += [
+            *order_problems(checked, plan, splits),
+            *fusion_problems(checked, plan, splits),
+            *iteration_problems(plan),
+        ]
     if not problems:
         problems += storage_problems(checked, plan, with_places(checked, splits))
     return list(in_order(problems))
@@ -71,17 +75,17 @@ def _covered(placement: Placement) -> Iterator[Problem]:
             hint = (
                 f"put a `for {variable}` around it, spread it over an axis, or write `{placement.name} over {variable}`"
             )
-            yield Problem(f"nothing runs '{placement.name}' over '{variable}'", placement.span, hint)
+            yield Problem(f"no loop or axis runs '{placement.name}' over '{variable}'", placement.span, hint)
         elif times > 1:
             yield Problem(f"'{placement.name}' runs over '{variable}' {times} times", placement.span, "keep one")
     for variable in placement.inner_loops:
         if variable not in mine:
-            hint = f"it has {listed(mine)}" if mine else "it has none"
+            hint = f"it has {listed(mine)}" if mine else "it has no variables"
             yield Problem(f"'{placement.name}' has no variable '{variable}'", placement.span, hint)
 
 
 def _axes(arch: Arch, plan: Plan) -> Iterator[Problem]:
-    """Axes that there are; told once a body."""
+    """Axes that the unit does not have, once a body."""
     units = {unit.name: dict(unit.axes) for unit in arch.units}
     wrong = {
         (placement.body, placement.unit, axis): placement
@@ -98,7 +102,7 @@ def _axes(arch: Arch, plan: Plan) -> Iterator[Problem]:
 
 
 def _holds(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan) -> Iterator[Problem]:
-    """Tensors are held in memories that there are, for somebody, and further in than around it."""
+    """Holds in unknown memories, holds without a reader or writer, and holds that do not nest inwards."""
     names = [memory.name for memory in arch.memories]
     for line in holds_of(mapping):
         if line.level not in names:
@@ -107,7 +111,7 @@ def _holds(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan) -> It
     for hold in plan.holds:
         used = _used(plan, hold)
         if hold.tensor not in used:
-            message = f"'{hold.tensor}' is held in '{hold.level}', but nothing in this body reads or writes it"
+            message = f"'{hold.tensor}' is held in '{hold.level}', but no Einsum in this body reads or writes it"
             yield Problem(message, hold.span, _instead(checked, hold, used))
     for placement in plan.placements:
         for i, hold in enumerate(placement.holds):
@@ -116,18 +120,18 @@ def _holds(checked: Checked, arch: Arch, mapping: MappingFile, plan: Plan) -> It
 
 
 def _used(plan: Plan, hold: Storage) -> set[str]:
-    """What the Einsums in the body of a hold read and write."""
+    """The tensors that Einsums in the body of a hold read and write."""
     inside = (p for p in plan.placements if any(other.order == hold.order for other in p.holds))
     return {name for p in inside for name in (p.name, *(use.tensor for use in p.einsum.reads))}
 
 
 def _instead(checked: Checked, hold: Storage, used: set[str]) -> str:
-    """What could be held: a part of the tensor under another name, or anything that is used."""
+    """The hint with tensors to hold: a part of this one under another name, or all that are used."""
     views = [e for e in checked.einsums if e.name in views_of(checked)]
     parts = [e.name for e in views if e.reads[0].tensor == hold.tensor and e.name in used]
     if parts:
-        return f"what is read of it is {listed(parts)}: hold that"
-    return f"used here are {listed(sorted(used), 20)}" if used else "place an Einsum in this body"
+        return f"Einsums here read its part {listed(parts)}: hold that"
+    return f"Einsums here use {listed(sorted(used), 20)}" if used else "place an Einsum in this body"
 
 
 def _nested(outer: Storage, inner: Storage, names: Sequence[str]) -> Iterator[Problem]:
@@ -142,20 +146,20 @@ def _nested(outer: Storage, inner: Storage, names: Sequence[str]) -> Iterator[Pr
 
 
 def shares_of(plan: Plan) -> Iterator[Problem]:
-    """Shares that spill are between none and all; where a parameter says them, they are numbers and not the tree's."""
+    """Spilled shares outside of 0 to 1; a parameter may state a share, so that it belongs to the numbers and not to the tree."""
     for hold in plan.holds:
         share = np.atleast_1d(np.asarray(hold.spill))
         wrong = ~((share >= 0) & (share <= 1))
         if wrong.any():
             message = f"'{hold.tensor}' spills a share of {share[wrong][0]:g}"
-            yield Problem(message, hold.span, "give a share from 0, nothing, to 1, all of it")
+            yield Problem(message, hold.span, "give a share from 0 to 1")
 
 
 # ----------------------------------------------------------------------------------------------------- shared loops
 
 
-def _fused(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
-    """Readers inside of a loop of what only its end completes, explained by the passes of what the loop fuses."""
+def fusion_problems(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
+    """Einsums that read, inside of a loop, a tensor that only its end completes; the explanation has the passes that it fuses."""
     for loop in dict.fromkeys(loop for placement in plan.placements for loop in placement.loops):
         inside = [p for p in plan.placements if loop in p.loops]
         members = [p for p in inside if loop.variable in p.variables]
@@ -169,7 +173,7 @@ def _fused(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
 def _needed_from_the_end(
     checked: Checked, plan: Plan, loop: LoopRef, members: Sequence[Placement], splits: Splits
 ) -> dict[str, str]:
-    """The Einsums that can only run when a loop has ended, each with what they need that it completes."""
+    """The Einsums that can run only after a loop, each with the tensor of the loop that it needs complete."""
     names = {placement.name for placement in members}
     completed = {p.name for p in members if loop.variable in p.reduced}
     needs: dict[str, str] = {}
@@ -201,7 +205,7 @@ def _incomplete(reader: Placement, completed: str, loop: LoopRef) -> Problem:
 def _across(
     checked: Checked, loop: LoopRef, members: Sequence[Placement], needs: Mapping[str, str], splits: Splits
 ) -> Problem | None:
-    """The explanation by passes, if they are what separates readers from what they need."""
+    """The explanation by passes, if a pass boundary separates readers from the tensors that they need."""
     whole = {part: variable for variable, parts in splits.items() for part in parts}
     rank = rank_of(whole.get(loop.variable, loop.variable))
     number = {id(einsum): i for i, einsum in enumerate(checked.einsums)}
@@ -224,7 +228,7 @@ def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[str
     reasons = [
         f"pass {x.after} completes {x.completes}"
         + ("" if x.completes == x.waits_for else f", from which {x.waits_for} is computed,")
-        + f" and {x.by}, which needs it, sees {x.rereads} again"
+        + f" and {x.by}, which needs it, reads {x.rereads} again"
         for x in found.boundaries
         if first <= x.after < last
     ]
@@ -236,7 +240,7 @@ def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[str
     return Problem(message, reader.span, "give each pass a loop of its own, one after the other")
 
 
-def _run_once(plan: Plan) -> Iterator[Problem]:
+def iteration_problems(plan: Plan) -> Iterator[Problem]:
     """An Einsum without a loop's variable runs in the last iteration if it reads what the loop completes, else in the
     first; it cannot do both (docs/model.md, rule 5)."""
     for placement in plan.placements:

@@ -1,4 +1,4 @@
-"""Whether what outlives one tile is held somewhere: registers and links pass on a tile, and no more (docs/model.md, rule 9)."""
+"""Storage of tensors that outlive one tile: registers and links pass on a tile, and no more (docs/model.md, rule 9)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fusemax.ir.expr import variable_of
 
 
 def storage_problems(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
-    """Results of whole loops that others read, and partial results of many tiles, that nothing keeps."""
+    """Results of whole loops that others read, and partial results of many tiles, without a hold."""
     makers = {placement.name: placement for placement in plan.placements}
     for placement in plan.placements:
         yield from _revisited(checked, plan, placement, splits)
@@ -24,7 +24,7 @@ def storage_problems(checked: Checked, plan: Plan, splits: Splits) -> Iterator[P
 
 
 def _whole(checked: Checked, maker: Placement, reader: Placement, use: Use, splits: Splits) -> Iterator[Problem]:
-    """What one loop makes whole for another is held around both, or passes between phases."""
+    """A tensor that one loop completes for another is held around both, or passes between phases."""
     held = {hold.order for hold in maker.holds if hold.tensor == use.tensor}
     if maker.phase != reader.phase or held & {hold.order for hold in reader.holds}:
         return
@@ -32,12 +32,12 @@ def _whole(checked: Checked, maker: Placement, reader: Placement, use: Use, spli
     inner = maker.loops[len(shared(maker, reader)) :]
     loop = next((loop.variable for loop in inner if loop.variable in depends), None)
     if loop is not None:
-        message = f"'{reader.name}' reads the '{use.tensor}' of a whole loop over '{loop}', which nothing keeps"
+        message = f"'{reader.name}' reads the '{use.tensor}' of a whole loop over '{loop}', but no memory holds it"
         yield Problem(message, reader.span, f"put a `hold {use.tensor} in LEVEL` around both loops")
 
 
 def _revisited(checked: Checked, plan: Plan, placement: Placement, splits: Splits) -> Iterator[Problem]:
-    """Partial sums and running tensors that a loop revisits are one tile, or held outside of the loop; results that go to
+    """Partial sums and running tensors that a loop revisits are one tile, or held outside of the loop; those with a home in
     the outermost memory stay there."""
     tensor = checked.tensors[placement.name]
     if is_output(tensor) or _crosses(plan, placement):

@@ -1,4 +1,4 @@
-"""Whether the tree of a mapping is one: blocks where they belong, variables that there are, splits into new parts."""
+"""Well-formed trees of mappings: blocks in their places, known variables, splits into new parts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def holds_of(mapping: MappingFile) -> Iterator[Hold]:
 
 
 def _uncounted(mapping: MappingFile) -> Iterator[Problem]:
-    """Kinds of operations that there are."""
+    """Kinds in `uncounted` that are not operations."""
     for kind in mapping.uncounted.kinds if mapping.uncounted else ():
         if kind not in KINDS:
             hint = did_you_mean(kind, KINDS) or f"there are {', '.join(sorted(KINDS))}"
@@ -62,7 +62,7 @@ def _own_split(checked: Checked, split: Split) -> Iterator[Problem]:
         yield Problem(message, split.span, hint)
     for part in split.parts:
         if isinstance(part.extent, Fit):
-            message = f"'{checked.cascade.name}' splits '{split.variable}' itself, so that nothing can be fitted"
+            message = f"'{checked.cascade.name}' splits '{split.variable}' itself, so that no part can be fitted"
             yield Problem(message, part.span, f"give a length: `{part.variable} = 256`")
 
 
@@ -95,7 +95,7 @@ def _phases(mapping: MappingFile) -> Iterator[Problem]:
 
 
 def _block(node: Node, around: Node | None) -> Iterator[Problem]:
-    """Every block in a body of its kind."""
+    """Blocks outside of a body of their kind."""
     staged = isinstance(around, For) and around.overlap is Overlap.STAGES
     in_stage = isinstance(around, Block) and around.kind is BlockKind.STAGE
     match node:
@@ -148,7 +148,7 @@ def _unless(checked: Checked, mapping: MappingFile) -> Iterator[Problem]:
 
 
 class _Variables:
-    """Loops, axes and `over` name variables that there are, and none that is looped over already."""
+    """Loops, axes and `over` name known variables, and none of the loops around."""
 
     def __init__(self, checked: Checked, splits: Splits) -> None:
         self.name, self.splits = checked.cascade.name, splits
@@ -165,7 +165,7 @@ class _Variables:
                     yield from self.on(node, loops)
 
     def loop(self, node: For, around: tuple[str, ...]) -> Iterator[Problem]:
-        """A loop over variables that there are, and over each once."""
+        """A loop over known variables, each once on a path."""
         for variable in node.variables:
             yield from self.unknown(variable, node)
             if variable in around:
@@ -173,7 +173,7 @@ class _Variables:
                 yield Problem(message, node.span, "keep one, or split the variable")
 
     def on(self, node: UnitBlock, around: tuple[str, ...]) -> Iterator[Problem]:
-        """The axes of a unit, and what runs inside of it."""
+        """The axes of a unit, and the loops inside of it."""
         seen: dict[str, str] = {}
         for axis, variable in node.axes:
             yield from self.unknown(variable, node)
@@ -190,7 +190,7 @@ class _Variables:
                 yield from (Problem(p.message, einsum.span, p.hint) for p in self.unknown(variable, node))
 
     def unknown(self, variable: str, node: For | UnitBlock) -> Iterator[Problem]:
-        """A variable that nobody has, or that is there in parts only."""
+        """A variable that no Einsum and no split has, or that is split."""
         if variable in self.splits:
             hint = f"its parts are {listed(self.splits[variable])}"
             yield Problem(f"'{variable}' is split, and runs in its parts", node.span, hint)
