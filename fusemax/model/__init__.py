@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from fusemax.bind.bind import BoundMapping, bind
 from fusemax.bind.extents import Amount
 from fusemax.bind.parameters import Value
-from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.model.energy import Accounting
+from fusemax.model.energy import accounting_of
 from fusemax.model.estimate import Estimate, estimate
 from fusemax.syntax.load import load_arch, load_cascade, load_mapping
 from fusemax.validate import check
@@ -29,11 +28,11 @@ def evaluate(
     parameters: Mapping[str, Value] | None = None,
     accounting: str = "full",
 ) -> Estimate:
-    """The cost of a mapping of a cascade on an architecture, each as data or by the name of what is shipped or a file.
+    """The cost of a mapping of a cascade on an architecture, each as data, as a shipped name or as the path of a file.
 
     `shapes` are elements by rank: integers for one point, or integer arrays of one length for a grid of points, which
-    is costed at once. `parameters` are those of the mapping's family. Raises `FusemaxError` for mappings that do not
-    fit the cascade, the architecture or the sizes, and for fusions that the cascade does not allow.
+    is costed at once. `parameters` are those of the mapping; `accounting` is `full` or `artifact`. Raises `FusemaxError`
+    for mappings that do not fit the cascade, the architecture or the sizes, and for fusions that the cascade forbids.
 
     >>> from fusemax import load_arch, load_cascade, load_mapping
     >>> shapes = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 1024, "P": 1024}
@@ -42,10 +41,7 @@ def evaluate(
     >>> print(f"{found.latency_s * 1e3:.6f} ms, bound by {found.bound}")
     2.013140 ms, bound by array1d
     """
-    try:
-        charged = Accounting(accounting)
-    except ValueError:
-        raise FusemaxError(f"no accounting '{accounting}'", "choose full or artifact") from None
+    charged = accounting_of(accounting)
     return estimate(bound_of(cascade, arch, mapping, shapes, parameters), charged)
 
 
@@ -53,7 +49,7 @@ def bound_of(
     cascade: str | Cascade | Checked, arch: str | Arch, mapping: str | MappingFile, shapes: Mapping[str, Amount],
     parameters: Mapping[str, Value] | None = None,
 ) -> BoundMapping:  # fmt: skip
-    """A mapping bound to sizes, with all that it needs as data or by name."""
+    """A mapping bound to a cascade, an architecture and sizes, each as data or by name."""
     checked, machine = loaded(cascade, arch)
     tree = load_mapping(mapping) if isinstance(mapping, str) else mapping
     return bind(checked, machine, tree, shapes, parameters or {})

@@ -1,4 +1,4 @@
-"""Cycles from operation slots and edge traffic, put together as the mapping says."""
+"""Cycles of operation slots and edge traffic, composed by the tree of the mapping."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from fusemax.model.traffic import Edge, EdgeTraffic
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """Cycles of one placement over the run: what its operations occupy, and what its edges need.
+    """Cycles of one placement over the run: those of its operations (`slots`) and those of its edges.
 
-    `used` are slots of single elements, those that have work, over the whole run.
+    `used` are the slots of single elements: points within the filters, times slots per point.
     """
 
     slots: Amount
@@ -37,12 +37,12 @@ class Time:
 
 
 def times(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], sizes: Mapping[str, Amount]) -> tuple[Time, ...]:
-    """The time of every placement. Raises `FusemaxError` for operators that a unit lacks and edges it has not."""
+    """The time of every placement. Raises `FusemaxError` for operators and edges that a unit lacks."""
     found = []
     problems: list[Problem] = []
     for number, placement in enumerate(nest.plan.placements):
         unit = nest.arch.unit(placement.unit)
-        slots = _slots(nest.checked, placement, unit, problems)
+        slots = placement_slots(nest.checked, placement, unit, problems)
         mine = [crossing for crossing in crossings if crossing.placement == number]
         space = points(placement.einsum.variables, placement.einsum.constraints, nest.checked.ranks)
         busy = slots * steps(nest, placement, sizes)
@@ -52,8 +52,8 @@ def times(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], sizes: Mapping[str
     return tuple(found)
 
 
-def _slots(checked: Checked, placement: Placement, unit: Unit, problems: list[Problem]) -> int:
-    """Slots per point, if the unit has all operators."""
+def placement_slots(checked: Checked, placement: Placement, unit: Unit, problems: list[Problem]) -> int:
+    """Slots per point (docs/model.md, rule 8); operators that the unit lacks become problems."""
     total, missing = slots_of(checked, placement.einsum, unit)
     for kind in missing:
         through = operator_of(checked, placement.einsum, kind)
@@ -65,7 +65,7 @@ def _slots(checked: Checked, placement: Placement, unit: Unit, problems: list[Pr
 
 
 def slots_of(checked: Checked, einsum: CheckedEinsum, unit: Unit) -> tuple[int, tuple[str, ...]]:
-    """Slots that one point of an Einsum takes in an element of a unit, every operator its own, and operators it lacks.
+    """Slots of one point of an Einsum in an element of a unit, every operator its own, and the operators that it lacks.
 
     >>> from fusemax import check, load_arch, load_cascade
     >>> checked, unit = check(load_cascade("attention-3pass")), load_arch("fusemax-cloud").units[0]
@@ -84,7 +84,7 @@ def slots_of(checked: Checked, einsum: CheckedEinsum, unit: Unit) -> tuple[int, 
 
 
 def edge_rates(unit: Unit) -> tuple[int, ...]:
-    """Words per cycle over each edge of a unit, and over all by which words enter.
+    """Words per cycle over each edge of a unit, and over all entering edges together.
 
     >>> from fusemax import load_arch
     >>> edge_rates(load_arch("fusemax-cloud").units[0])
@@ -96,7 +96,7 @@ def edge_rates(unit: Unit) -> tuple[int, ...]:
 
 
 def edge_cycles(unit: Unit, placement: Placement, crossings: list[EdgeTraffic], problems: list[Problem]) -> Amount:
-    """Cycles for the words over the edges; what varies along no single entering edge takes the best split."""
+    """Cycles of the words over the edges; words that do not vary along a single entering edge take the best split (rule 14)."""
     entering = unit.entering
     if not unit.edges:
         return 0
@@ -119,7 +119,7 @@ def edge_cycles(unit: Unit, placement: Placement, crossings: list[EdgeTraffic], 
 
 
 def _check_exit(unit: Unit, placement: Placement, crossing: EdgeTraffic, problems: list[Problem]) -> None:
-    """A result leaves by the edge whose axis it varies along; one that varies along another only has none."""
+    """A result leaves by an edge whose axis it varies along; one that varies along other axes only is refused."""
     if not unit.can_leave(crossing.axes):
         message = f"'{placement.name}' varies along {', '.join(sorted(crossing.axes))} only, where '{unit.name}' has no edge to leave by"
         problems.append(Problem(message, placement.span, "swap its axes"))
@@ -130,7 +130,7 @@ def _check_exit(unit: Unit, placement: Placement, crossing: EdgeTraffic, problem
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """Cycles of a part of the tree, and of each unit in it if it were alone."""
+    """Cycles of a part of the tree, and of each unit in it alone."""
 
     cycles: Amount
     units: Mapping[str, Amount]
@@ -144,7 +144,7 @@ def compose(nest: LoopNest, times: tuple[Time, ...]) -> tuple[Amount, ...]:
 
 
 class _Composer:
-    """Adds up the tree."""
+    """The cycles of a tree, node by node."""
 
     def __init__(self, nest: LoopNest, times: tuple[Time, ...]) -> None:
         self.nest, self.times = nest, times

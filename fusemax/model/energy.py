@@ -1,7 +1,7 @@
 """Joules, under two accountings, and square metres.
 
-`full` charges every access of every instance. `artifact` charges what the published numbers of FuseMax's evaluation
-contain: no register files, no drains, and not the kinds that a mapping says its source left out.
+`full` charges every access of every instance. `artifact` charges as the published numbers of FuseMax's evaluation do:
+no register files, no drains, and none of the kinds that the mapping lists as uncounted.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from fusemax.model.traffic import Edge, EdgeTraffic, MemoryTraffic, Transfer
 
 
 class Accounting(Enum):
-    """What is charged."""
+    """The accesses and operations that are charged."""
 
     FULL = "full"
     ARTIFACT = "artifact"
 
 
 def accounting_of(name: str) -> Accounting:
-    """The accounting of a name. Raises `FusemaxError` for one that there is not."""
+    """The accounting of a name. Raises `FusemaxError` for an unknown name."""
     try:
         return Accounting(name)
     except ValueError:
@@ -42,7 +42,7 @@ def accounting_of(name: str) -> Accounting:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Operations of one placement by the kind as which its unit does them, and the register words they read."""
+    """Operations of one placement by the kind as which its unit executes them, and register words read and written."""
 
     done: Mapping[str, Amount]
     register_reads: Amount
@@ -50,11 +50,11 @@ class Operations:
 
 
 OPERANDS = {"exp": 1, "log": 1, "sqrt": 1, "rsqrt": 1, "neg": 1, "abs": 1, "select": 3}
-"""Operands of kinds that do not have two."""
+"""Operands of the kinds whose number is not two."""
 
 
 def as_done(kind: str, unit: Unit) -> tuple[str, int]:
-    """The operation that a unit does for a kind, and how often: `mul` as `mac`, an `exp` perhaps as 6 `mac`."""
+    """The operation that a unit executes for a kind, and its number: a `mul` is one `mac`, an `exp` perhaps 6 `mac`."""
     name = EXECUTED_AS.get(kind, kind)
     operation = next((op for op in unit.ops if op.name == name), None)
     if operation is not None and operation.same_as is not None:
@@ -66,7 +66,7 @@ def placement_operations(bound: BoundMapping, placement: Placement) -> Operation
     """The operations of one placement.
 
     An operation reads one register word per operand and, in a reduction, the accumulator except at its first visit,
-    and writes one. An operation that stands for several of another reads and writes as many times.
+    and writes one word. An operation that stands for n of another reads 2 n words and writes n.
     """
     unit = bound.arch.unit(placement.unit)
     done: dict[str, Amount] = {}
@@ -86,7 +86,7 @@ def placement_operations(bound: BoundMapping, placement: Placement) -> Operation
 
 
 def _accumulations(nest: LoopNest, placement: Placement) -> Amount:
-    """Reads of accumulators: every point of the reduction but the first that each element adds up."""
+    """Reads of accumulators: one at every point of the reduction but the first of each visit of each element."""
     spatial = nest.elements(placement, [variable for _, variable in placement.spread], placement.kept)
     first = nest.whole(nest.tile_changes(nest.sequence(placement), placement.kept) * spatial)
     return nest.points(placement) - first
@@ -99,7 +99,7 @@ def deliveries(nest: LoopNest, crossing: EdgeTraffic) -> Amount:
 
 
 def memory_words(counts: tuple[MemoryTraffic, ...], memory: str, drains: bool) -> tuple[Amount, Amount]:
-    """Words read from and written to a memory; reads for drains are a count of their own, taken in if asked for."""
+    """Words read from and written to a memory; with `drains`, reads for drains are included."""
     reads: Amount = 0
     writes: Amount = 0
     for count in counts:
@@ -148,7 +148,7 @@ def arrivals(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], number: int) ->
 
 
 def area_m2(arch: Arch) -> float:
-    """The area of buffers, register files and operators. Raises `FusemaxError` if the arch has no areas.
+    """The area of buffers, register files and operators, in square metres. Raises `FusemaxError` if an area is missing.
 
     >>> from fusemax.syntax.load import load_arch
     >>> round(area_m2(load_arch("fusemax-cloud")) * 1e12)
@@ -165,7 +165,7 @@ def area_m2(arch: Arch) -> float:
     return total
 
 
-def _area(arch: Arch, what: str, area: float | None) -> float:
+def _area(arch: Arch, part: str, area: float | None) -> float:
     if area is None:
-        raise FusemaxError(f"'{arch.name}' states no area for {what}", "write `area: 1545 um^2` there")
+        raise FusemaxError(f"'{arch.name}' states no area for {part}", "write `area: 1545 um^2` there")
     return area

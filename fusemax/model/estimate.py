@@ -1,4 +1,4 @@
-"""What a mapping costs: cycles, seconds, joules, bytes at every level and utilization, with its breakdown by Einsum."""
+"""The cost of a mapping: cycles, seconds, joules, words at every memory and utilization, with its breakdown by Einsum."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     import pandas
 
 
+SYNCHRONIZATION = "synchronization"
+"""The limit of a mapping in which no unit is busy all of the time."""
+
+
 @dataclass(frozen=True)
 class EinsumCost:
     """The share of one Einsum: its unit, cycles by operations and by edges over the run, operations, and joules.
 
-    `utilization` is its part of its unit's: operation slots used by it over slots there are.
+    `utilization` is its share of that of its unit: its operation slots over all slots of the unit.
     """
 
     einsum: str
@@ -51,7 +55,8 @@ class Estimate:
     """The cost of one mapping at one shape point, or at each of a grid of them (then numbers are arrays).
 
     `cycles` is the whole latency in cycles of the clock; `words` has reads (without those for drains) and writes by memory;
-    `counts` every count of movement, by memory, Einsum and tensor; `bound` names what limits most of the time.
+    `counts` every count of words, by memory, Einsum and tensor. `bound` is the limit for most of the time: the name of a
+    unit or of the outermost memory, or `synchronization`.
     """
 
     mapping: str
@@ -73,7 +78,7 @@ class Estimate:
     counts: tuple[MemoryTraffic, ...] = field(repr=False)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and what limits.
+        """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and the limit.
 
         Raises `FusemaxError` without pandas.
         """
@@ -114,13 +119,13 @@ def estimate(bound: BoundMapping, accounting: Accounting) -> Estimate:
     movement = traffic(nest)
     spent = times(nest, movement.crossings, bound.sizes)
     composed = compose(nest, spent)
-    phases = tuple(_phase(bound, movement.counts, n, cycles) for n, cycles in enumerate(composed))
+    phases = tuple(phase_cost(bound, movement.counts, n, cycles) for n, cycles in enumerate(composed))
     latency = sum((phase.seconds for phase in phases), start=0.0)
     cycles = latency * arch.clock_hz
     done = [placement_operations(bound, placement) for placement in bound.plan.placements]
     einsums = tuple(
         EinsumCost(
-            placement.name, placement.unit, time.slots, time.edges, _share(bound, placement, time, cycles), ops.done,
+            placement.name, placement.unit, time.slots, time.edges, utilization_of(bound, placement, time, cycles), ops.done,
             unit_j(bound, placement, ops, arrivals(nest, movement.crossings, i), accounting),
         )
         for i, (placement, time, ops) in enumerate(zip(bound.plan.placements, spent, done, strict=True))
@@ -139,7 +144,7 @@ def estimate(bound: BoundMapping, accounting: Accounting) -> Estimate:
         energy_j=sum(memory_j.values()) + sum(einsum.energy_j for einsum in einsums),
         dram_bytes=moved * (arch.word_bits / 8),
         utilization={u.name: sum((e.utilization for e in einsums if e.unit == u.name), 0.0) for u in arch.units},
-        bound=_limits(bound, spent, phases),
+        bound=limited_by(bound, spent, phases),
         words=words,
         operations=_totals(einsums),
         memory_j=memory_j,
@@ -149,8 +154,8 @@ def estimate(bound: BoundMapping, accounting: Accounting) -> Estimate:
     )
 
 
-def _phase(bound: BoundMapping, counts: tuple[MemoryTraffic, ...], number: int, cycles: Amount) -> PhaseCost:
-    """Traffic of the outermost memory overlaps all compute of its phase."""
+def phase_cost(bound: BoundMapping, counts: tuple[MemoryTraffic, ...], number: int, cycles: Amount) -> PhaseCost:
+    """The cost of a phase: traffic of the outermost memory overlaps all compute in it (docs/model.md, rule 4)."""
     outermost = bound.arch.outermost
     mine = tuple(count for count in counts if count.phase == number)
     moved = sum(memory_words(mine, outermost.name, True)) * (bound.arch.word_bits / 8)
@@ -158,16 +163,16 @@ def _phase(bound: BoundMapping, counts: tuple[MemoryTraffic, ...], number: int, 
     return PhaseCost(cycles, moved, largest([cycles / bound.arch.clock_hz, moved / outermost.bandwidth_bytes_s]))
 
 
-def _share(bound: BoundMapping, placement: Placement, time: Time, cycles: Amount) -> Amount:
-    """Operation slots used by an Einsum over slots there are on its unit."""
+def utilization_of(bound: BoundMapping, placement: Placement, time: Time, cycles: Amount) -> Amount:
+    """The operation slots of an Einsum over all slots of its unit (docs/model.md, rule 16)."""
     unit = bound.arch.unit(placement.unit)
     share = np.asarray(time.used, np.float64) / (unit.elements * cycles)
     return share if np.ndim(share) else float(share)
 
 
-def _limits(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> str | NDArray[np.str_]:
-    """What limits: the outermost memory if its time is longer than its phases' cycles for most of the time, else the
-    busiest unit; `stages` if no unit is busy all of the time."""
+def limited_by(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> str | NDArray[np.str_]:
+    """The limit: the outermost memory, if phases that wait for it take most of the time; else the busiest unit, or
+    synchronization in a single phase in which no unit is busy all of the time."""
     memory = bound.arch.outermost.name
     starved: Amount = 0.0
     for phase in phases:
@@ -179,7 +184,7 @@ def _limits(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCos
     names = np.array(list(busy))
     stacked = np.array(np.broadcast_arrays(*busy.values()))
     busiest = names[np.argmax(stacked, axis=0)]
-    serial = np.where(np.max(stacked, axis=0) < 0.999 * total * bound.arch.clock_hz, "waits", busiest)
+    serial = np.where(np.max(stacked, axis=0) < 0.999 * total * bound.arch.clock_hz, SYNCHRONIZATION, busiest)
     result = np.where(starved > total / 2, memory, serial if len(phases) == 1 else busiest)
     return str(result) if np.ndim(result) == 0 else result
 

@@ -35,7 +35,7 @@ def steps(
 ) -> Amount:
     """The time steps of a placement: the iterations of its loops in which at least one point is within the filters.
 
-    `at` has coordinates of loops that are not run over.
+    `at` has the coordinates of loops that stand still.
     Exact if at each step no two filters meet different values of the variables that are spread over the axes.
     """
     fixed = at or {}
@@ -87,7 +87,7 @@ def _split(
 
 
 def _reached(constraint: Constraint, loops: tuple[str, ...], extents: Mapping[str, int]) -> Iterator[Constraint]:
-    """What a filter asks of the loops alone: that some values of the other variables meet it."""
+    """The constraints of a filter on the loops alone: some values of the other variables meet it."""
     low = high = 0
     for term in constraint.form.terms:
         if term.variable is not None and term.variable not in loops:

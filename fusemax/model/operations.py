@@ -1,4 +1,4 @@
-"""Operations as the unit that does them counts them: operators that a cascade defines are one, or their parts."""
+"""Operations as a unit executes them: an operator that the cascade defines is one operation, or its parts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def operations_on(checked: Checked, einsum: CheckedEinsum, unit: Unit) -> Tally:
 
 
 def operator_of(checked: Checked, einsum: CheckedEinsum, kind: str) -> str | None:
-    """The operator that the cascade defines and through which an Einsum needs a kind, if it is not in its own text."""
+    """The operator of the cascade through which an Einsum needs a kind; None if the kind is in its own text."""
     counted = operations(checked, einsum)
     if kind in counted:
         return None

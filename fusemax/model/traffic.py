@@ -13,7 +13,7 @@ from fusemax.bind.plan import Operand, Placement, Storage
 
 
 class Transfer(Enum):
-    """Why words move at a memory."""
+    """The reason for which words move at a memory."""
 
     FILL = "fill"
     READ = "read"
@@ -44,7 +44,7 @@ class MemoryTraffic:
 
 @dataclass(frozen=True, slots=True)
 class EdgeTraffic:
-    """Words of an operand over the edges of an array for a placement; `axes` are those along which it varies."""
+    """Words of an operand over the edges of an array for a placement; it varies along `axes`."""
 
     placement: int
     edge: Edge
@@ -78,14 +78,14 @@ def traffic(nest: LoopNest) -> Traffic:
             words = nest.visits(placement, operand)
             home = None if nest.linked(placement, operand) else nest.home(placement, operand.tensor)
             if home is not None:
-                counts += _counted(nest, placement, operand, home, Transfer.READ, words)
+                counts += words_at_memory(nest, placement, operand, home, Transfer.READ, words)
             crossings.append(EdgeTraffic(number, Edge.IN, operand, nest.varying(placement, operand), words))
         result = placement.result
         words, home = nest.visits(placement, result), nest.written_home(placement)
         if home is not None:  # written at every visit, read back at all but a word's first (docs/model.md, rule 11)
-            counts += _counted(nest, placement, result, home, Transfer.WRITE, words)
+            counts += words_at_memory(nest, placement, result, home, Transfer.WRITE, words)
             again = words - nest.distinct(result)
-            counts += _counted(nest, placement, result, home, Transfer.READ_BACK, again)
+            counts += words_at_memory(nest, placement, result, home, Transfer.READ_BACK, again)
         if home is not None or nest.leaves_array(placement):
             crossings.append(EdgeTraffic(number, Edge.OUT, result, nest.varying(placement, result), words))
     for hold in nest.plan.holds:
@@ -93,7 +93,7 @@ def traffic(nest: LoopNest) -> Traffic:
     return Traffic(tuple(counts), tuple(crossings))
 
 
-def _counted(
+def words_at_memory(
     nest: LoopNest, placement: Placement, operand: Operand, memory: str, kind: Transfer, words: Amount
 ) -> Iterator[MemoryTraffic]:
     """Words at a memory; a spilled share of a storage's reads and writes is traffic of the outermost too (docs/model.md, rule 15)."""
@@ -113,14 +113,16 @@ def storage_traffic(nest: LoopNest, hold: Storage) -> Iterator[MemoryTraffic]:
         return
     words = nest.fills(hold)
     if not nest.made_inside(hold):
-        yield from _transferred(nest, hold, backing, Transfer.FILL, words)
+        yield from words_between(nest, hold, backing, Transfer.FILL, words)
         return
     again = words - nest.whole(nest.product(sorted(set(nest.ranks(hold.tensor)))))
-    yield from _transferred(nest, hold, backing, Transfer.FILL, again)
-    yield from _transferred(nest, hold, backing, Transfer.DRAIN, words)
+    yield from words_between(nest, hold, backing, Transfer.FILL, again)
+    yield from words_between(nest, hold, backing, Transfer.DRAIN, words)
 
 
-def _transferred(nest: LoopNest, hold: Storage, backing: str, kind: Transfer, words: Amount) -> Iterator[MemoryTraffic]:
+def words_between(
+    nest: LoopNest, hold: Storage, backing: str, kind: Transfer, words: Amount
+) -> Iterator[MemoryTraffic]:
     """Words between a storage and the memory behind it; a spilled share never leaves the outermost memory."""
     fills, outermost, phase = kind is Transfer.FILL, nest.arch.outermost.name, nest.phase(hold)
     behind = words * (1 - hold.spill) if backing == outermost and not _is_zero(hold.spill) else words

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from fusemax.model.estimate import SYNCHRONIZATION
 from fusemax.model.tables import percent
 from fusemax.units import readable_bytes, readable_length, readable_seconds
 from fusemax.view import Table
@@ -44,8 +45,9 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def _legend(comparison: Comparison) -> tuple[str, ...]:
-    told = {"waits": "waits: no unit is busy all the time, stages wait for each other"}
-    return tuple(text for word, text in told.items() if any(row.bound == word for row in comparison.rows))
+    if any(row.bound == SYNCHRONIZATION for row in comparison.rows):
+        return (f"{SYNCHRONIZATION}: no unit is busy all the time, stages wait for each other",)
+    return ()
 
 
 def _cells(row: Row, units: Sequence[str], at: bool, ratios: bool) -> tuple[str, ...]:
