@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusemax.validate.exact import is_grid
+
 Grid = NDArray[Any]
 """One element a shape point: integers of 64 bits, Python's own where counts may leave these, or floats."""
 Amount = int | float | Grid
@@ -28,11 +30,6 @@ def largest(values: Iterable[Amount]) -> Amount:
     for value in values:
         found = np.maximum(found, value) if np.ndim(found) or is_grid(value) else max(found, value)
     return found  # type: ignore[no-any-return]
-
-
-def is_grid(value: Amount) -> bool:
-    """Whether an amount has an element for each shape point."""
-    return isinstance(value, np.ndarray) and value.ndim > 0
 
 
 def where(condition: Condition, yes: Amount, no: Amount) -> Amount:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from fusemax.bind.parameters import Choice, Value, no_parameter, words_of
@@ -12,7 +12,7 @@ from fusemax.ir.expr import Expr, Name, Number
 from fusemax.ir.expr import transform as transform_expr
 from fusemax.ir.mapping import Case, Hold, Length, Node, Part, UnitBlock
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.ir.walk import located, transform
+from fusemax.ir.walk import Body, located, transform
 
 
 def instantiate(mapping: MappingFile, choice: Choice) -> MappingFile:
@@ -30,36 +30,45 @@ def instantiate(mapping: MappingFile, choice: Choice) -> MappingFile:
       for m1: on array2d (rows: e, columns: m0): QK over p1, p0
     """
 
-    def change(node: Node) -> Iterator[Node]:
+    unmet = False
+
+    def change(node: Node) -> Iterable[Node]:
+        nonlocal unmet
         match node:
             case Case(parameter, branches):
                 chosen = choice.words.get(parameter)
-                yield from next((body for word, body in branches if (word,) == chosen), (node,))
+                body = next((body for word, body in branches if (word,) == chosen), None)
+                unmet |= body is None
+                return (node,) if body is None else body
             case Hold():
-                yield from _listed(node, choice.words)
+                return _listed(node, choice.words)
             case _:
-                yield node
+                return (node,)
 
     body = transform(mapping.body, change)
-    without = [node for node, around in located(body) if isinstance(node, Case) and not _below_a_case(around)]
-    if without:
-        raise FusemaxError([_no_branch(mapping, node, choice.words.get(node.parameter)) for node in without])
+    if unmet:
+        _check_cases(mapping, body, choice)
     left = tuple(parameter for parameter in mapping.parameters if parameter.name not in choice.words)
     return replace(mapping, parameters=left, body=body, choose=None, table=())
 
 
-def _listed(node: Hold, words: Mapping[str, tuple[str, ...]]) -> Iterator[Hold]:
+def _listed(node: Hold, words: Mapping[str, tuple[str, ...]]) -> tuple[Hold, ...]:
     """A `hold` line with its tensors; no line if it holds nothing."""
+    if not node.unless and not any(word in words for word in node.tensors):
+        return (node,)
     without = words.get(node.unless, ()) if node.unless else ()
     tensors = tuple(name for word in node.tensors for name in words.get(word, (word,)) if name not in without)
-    if tensors == node.tensors and not node.unless:
-        yield node
-    elif tensors:
-        yield replace(node, tensors=tensors, unless=None)
+    return (replace(node, tensors=tensors, unless=None),) if tensors else ()
 
 
-def _below_a_case(around: tuple[Node, ...]) -> bool:
-    return any(isinstance(node, Case) for node in around)
+def _check_cases(mapping: MappingFile, body: Body, choice: Choice) -> None:
+    """Refuse the cases that are left, but not those in a branch that no word chooses."""
+    left = [
+        node for node, around in located(body)
+        if isinstance(node, Case) and not any(isinstance(each, Case) for each in around)
+    ]  # fmt: skip
+    if left:
+        raise FusemaxError([_no_branch(mapping, node, choice.words.get(node.parameter)) for node in left])
 
 
 def _no_branch(mapping: MappingFile, node: Case, chosen: tuple[str, ...] | None) -> Problem:

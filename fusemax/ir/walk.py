@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from operator import is_
 from typing import TypeVar
 
 from fusemax.ir.cascade import Cascade, Statement
@@ -35,7 +36,9 @@ def bodies(node: Node) -> tuple[Body, ...]:
 
 def with_bodies(node: Node, new: Sequence[Body]) -> Node:
     """A node with other bodies, as many as it has; the node itself if they are its own."""
-    if all(mine is other for mine, other in zip(bodies(node), new, strict=True)):
+    old = bodies(node)
+    assert len(old) == len(new), "as many bodies as the node has"
+    if all(map(is_, old, new)):
         return node
     match node:
         case For() | Block():
@@ -111,13 +114,12 @@ def transform(body: Body, change: Callable[[Node], Iterable[Node]]) -> Body:
     >>> transform((Wait("A"), Block(BlockKind.STAGE, (Wait("B"),))), lambda node: () if node == Wait("B") else (node,))
     (Wait(tensor='A'), Block(kind=<BlockKind.STAGE: 'stage'>, body=()))
     """
-    found = tuple(
-        made
-        for node in body
-        for made in change(with_bodies(node, tuple(transform(inner, change) for inner in bodies(node))))
-    )
-    same = len(found) == len(body) and all(new is old for new, old in zip(found, body, strict=True))
-    return body if same else found
+    found: list[Node] = []
+    for node in body:
+        inner = bodies(node)
+        found += change(with_bodies(node, [transform(each, change) for each in inner]) if inner else node)
+    same = len(found) == len(body) and all(map(is_, found, body))
+    return body if same else tuple(found)
 
 
 def transform_cascade(cascade: Cascade, change: Callable[[Statement], Iterable[Statement]]) -> Cascade:

@@ -127,8 +127,8 @@ def _doubt(equations: Iterable[Equation], solver: _Solver, overruled: bool) -> b
     doubt: bool | Grid = False
     for equation in equations:
         right = _value(equation.right, solver.sizes)
-        if right is not None and not (equation.default and _is_constant(equation) and overruled):
-            doubt = doubt | (solver.sizes[equation.left] != right)
+        if not (equation.default and _is_constant(equation) and overruled):
+            doubt = doubt | (right is None or solver.sizes[equation.left] != right)
     for size in solver.sizes.values():
         doubt = doubt | (size % 1 != 0) | (size < 1) | (size > LARGEST)
     return doubt

@@ -125,7 +125,7 @@ def test_one_node_for_several() -> None:
 
 def test_as_many_bodies_as_there_are() -> None:
     """A node takes as many bodies as it has, no more and no fewer."""
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(AssertionError, match="as many bodies"):
         with_bodies(Wait("A"), [()])
 
 

@@ -58,6 +58,16 @@ def test_fractions_on_the_way() -> None:
     assert np.asarray(found["N"]).tolist() == [6, 10]
 
 
+def test_a_value_that_is_missing_at_one_point() -> None:
+    """A division by zero at one point does not keep the equation from being seen at the others."""
+    checked = check(parse("shape N = M / (K - 1)\ninput A[M, K], B[N]\nZ[n] = A[m, k] * B[n]"))
+    sizes = {"M": np.array([4, 6]), "K": np.array([1, 3])}
+    found = solve_grid(checked, {**sizes, "N": np.array([7, 3])}, 2)
+    assert np.asarray(found["N"]).tolist() == [7, 3]
+    with pytest.raises(FusemaxError, match="does not hold with N = 4, M = 6, K = 3"):
+        solve_grid(checked, {**sizes, "N": np.array([7, 4])}, 2)
+
+
 def test_defaults_are_overruled_at_all_points() -> None:
     """A size that is given wins over a default, at every point."""
     found = solve_grid(SPLIT, {"M": np.array([16, 32]), "M0": 8}, 2)
