@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from fusemax.bind.distinct import Operand, Place, Space, capacity, fills, inside, joined, steps, touched, visits, words
+from fusemax.bind.distinct.formulas import between, sums
 from fusemax.bind.distinct.linear import Number
 from fusemax.errors import FusemaxError
 from fusemax.ir.affine import Affine, Term, constant, total
@@ -291,6 +292,29 @@ def test_what_is_no_order_of_time_does_not_depend_on_it(case: Case) -> None:
     again = fills(operands, loops[::-1], refilled=True)
     assert fills(operands, loops, refilled=True) == again
     assert touched(operands) <= fills(operands, loops) <= again
+
+
+TERMS = st.lists(st.tuples(st.integers(-12, 12).filter(bool), st.integers(1, 7)), min_size=1, max_size=4)
+
+
+@given(TERMS)
+def test_sums_of_strided_variables_are_counted_as_enumerated(terms: list[tuple[int, int]]) -> None:
+    """The closed form of `a*x + b*y + ..` is the number of its values, wherever there is one: always for two terms."""
+    factors, extents = zip(*terms, strict=True)
+    found = sums(factors, extents)
+    values = {sum(a * x for a, x in zip(factors, point, strict=True)) for point in product(*map(range, extents))}
+    assert found == len(values) or (found is None and len(terms) > 2)
+
+
+@given(st.tuples(*[st.integers(-9, 9).filter(bool)] * 2), st.tuples(*[st.integers(1, 9)] * 2), st.integers(-99, 99),
+       st.integers(-30, 60))  # fmt: skip
+def test_points_between_parallel_lines_are_counted_as_enumerated(
+    factors: tuple[int, int], extents: tuple[int, int], low: int, width: int
+) -> None:
+    """The closed form of low <= a*x + b*y <= high is the number of its points, also where there are none."""
+    (a, b), high = factors, low + width
+    points = [1 for x, y in product(*map(range, extents)) if low <= a * x + b * y <= high]
+    assert between(factors, extents, low, high) == len(points)
 
 
 # ------------------------------------------------------------------------------------------------- values known by hand

@@ -48,8 +48,9 @@ import numpy as np
 
 from fusemax.bind.distinct.image import distinct
 from fusemax.bind.distinct.linear import Filter, Image, Linear, Number, always, apart, every, identity, product
-from fusemax.bind.distinct.listing import Table, TooMany, each_point, table
+from fusemax.bind.distinct.listing import Table, TooMany, each_point, points_in, table
 from fusemax.bind.distinct.sliding import capacity_of, shared
+from fusemax.bind.extents import Extent
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.affine import Affine, Term, constant, total
 from fusemax.ir.checked import Constraint, Relation
@@ -70,9 +71,9 @@ class Space:
     sizes are integers from 1, or arrays of them, one element a shape point.
     """
 
-    extents: Mapping[str, Number | Fraction]
+    extents: Mapping[str, Extent | Fraction]
     filters: tuple[Constraint, ...] = ()
-    sizes: Mapping[str, Number | Fraction] = field(default_factory=dict)
+    sizes: Mapping[str, Extent | Fraction] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,7 @@ def _asked(image: Image, loops: Sequence[str]) -> Image:
     return replace(image, extents={variable: n for variable, n in image.extents.items() if variable in used})
 
 
-def _whole(number: Number | Fraction) -> Number:
+def _whole(number: Extent | Fraction) -> Number:
     """A number that may be of any kind as Python's or, of 64 bits, as NumPy's integers."""
     if np.ndim(number):  # type: ignore[arg-type]
         values = np.asarray(number)
@@ -264,7 +265,9 @@ def _linear(form: Affine, sizes: Mapping[str, Number]) -> Linear:
 
 def _narrow(image: Image, loops: Sequence[str]) -> bool:
     """Whether 64 bits are enough: for the pairs of iterations and words, and for squares of what forms and filters
-    reach."""
+    reach. Python's own integers always are."""
+    if points_in(image) is None:
+        return True
     counted = {*loops, *(variable for form in image.forms for variable in form.coefficients)}
     pairs = float(np.max(product(np.asarray(image.extents[variable], np.float64) for variable in counted)))
     reach = 0.0

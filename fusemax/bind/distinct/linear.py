@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fusemax.bind.extents import Condition, Grid
 from fusemax.ir.checked import Relation
 
-Number: TypeAlias = "int | NDArray[Any]"
+Number: TypeAlias = int | Grid
 """An integer, or an array of them, one a shape point."""
-Truth: TypeAlias = "bool | NDArray[np.bool_]"
 
 
 class Mixed(Exception):
@@ -29,12 +29,12 @@ class Mixed(Exception):
         self.where = where
 
 
-def always(condition: Truth) -> bool:
+def always(condition: Condition) -> bool:
     """Whether a condition holds at all points."""
     return condition if isinstance(condition, bool) else bool(np.all(condition))
 
 
-def every(condition: Truth) -> bool:
+def every(condition: Condition) -> bool:
     """Whether a condition holds, which must be the same at all points. Raises `Mixed` otherwise."""
     if isinstance(condition, bool):
         return condition
@@ -113,7 +113,7 @@ class Filter:
     form: Linear
     relation: Relation
 
-    def holds(self, value: Number) -> Truth:
+    def holds(self, value: Number) -> Condition:
         """Whether a value of the form has the relation."""
         match self.relation:
             case Relation.NOT_NEGATIVE:

@@ -53,6 +53,8 @@ def shared(image: Image, loops: Sequence[str]) -> Number:
 def _shared(group: Image, loops: tuple[str, ...], around: int, steps: bool) -> Number:
     """What a group shares at the steps of a loop j: `around` is the number of its loops around j, and `steps` says
     whether j itself, then `loops[around]`, is one of its loops."""
+    if not group.forms and not group.filters and steps:
+        return group.extents[loops[around]] - 1
     if not steps and around == len(loops):
         return distinct(replace(group, forms=identity(loops) + group.forms))
     if steps and _is_of_one(group, loops[:around], loops[around]):
@@ -64,6 +66,8 @@ def _shared(group: Image, loops: tuple[str, ...], around: int, steps: bool) -> N
 
 def _is_of_one(group: Image, around: tuple[str, ...], loop: str) -> bool:
     """Whether a word belongs to one iteration of a loop at most, wherever the loops around it are."""
+    if not any(loop in form.coefficients for form in group.forms):
+        return False
     box = Image(identity(around) + group.forms, group.extents)
     return every(distinct(box) == distinct(replace(box, forms=identity((loop,)) + box.forms)))
 
