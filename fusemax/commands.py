@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from fusemax.ir.arch import Arch
     from fusemax.ir.mapping import Mapping as MappingFile
     from fusemax.mapper.pareto import Front
+    from fusemax.mapper.result import MapResult
+    from fusemax.model.estimate import Estimate
     from fusemax.reference import Array
-    from fusemax.report.estimates import EvaluationReport
+    from fusemax.report.arch_tree import ShownArch
     from fusemax.report.mapping_tree import ShownMapping
     from fusemax.report.reproduce import Reproduction
-    from fusemax.report.runs import RunReport
-    from fusemax.report.searches import MapReport
-    from fusemax.report.simulations import SimulationReport
+    from fusemax.report.runs import RunResult
     from fusemax.report.sizes import SizesReproduction
+    from fusemax.sim.trace import Trace
     from fusemax.study.compare import Comparison, Point
 
 
@@ -71,10 +72,10 @@ def executed(
     seed: int = 0,
     against: str | None = None,
     inputs: Path | None = None,
-) -> tuple[RunReport, dict[str, Array]]:
+) -> tuple[RunResult, dict[str, Array]]:
     """Load, check and run on random or stored inputs; compare the outputs with those of a reference cascade."""
     from fusemax.reference import execute, random_inputs
-    from fusemax.report.runs import RunReport, reference_outputs, stored, summarize
+    from fusemax.report.runs import RunResult, reference_outputs, stored, summarize
 
     checked = check(load_cascade(name))
     reference = None if against is None else check(load_cascade(against))
@@ -86,7 +87,7 @@ def executed(
     expected = {} if reference is None else reference_outputs(checked, reference, arrays, sizes)
     outputs = tuple(summarize(t.name, t.ranks, results[t.name], expected.get(t.name)) for t in checked.outputs)
     lengths = dict(zip(_ranks(checked), _lengths(checked, arrays), strict=True))
-    report = RunReport(
+    report = RunResult(
         checked.cascade.name,
         against,
         solve_shapes(checked, {**sizes, **lengths}),
@@ -98,15 +99,14 @@ def executed(
 
 
 def drawn(name: str, path: Path, rank: str | None) -> str:
-    """Load, check, analyze and draw; says over which rank the passes are shown."""
+    """Load, check, analyze and draw; returns the rank over which the passes are shown."""
     from fusemax.analysis import analyze
     from fusemax.report.drawing import draw
-    from fusemax.report.files import write_whole
+    from fusemax.report.figures import write
     from fusemax.report.graph import picture_of
 
-    checked = check(load_cascade(name), complete=False)
-    picture = picture_of(checked, analyze(checked), rank)
-    write_whole(path, lambda temporary: draw(picture, temporary))
+    picture = picture_of(analyze(check(load_cascade(name), complete=False)), rank)
+    write(draw(picture), path)
     return picture.rank
 
 
@@ -119,10 +119,11 @@ def evaluated(
     arch: str | None = None,
     settings: Mapping[str, str] | None = None,
     accounting: str = "full",
-) -> EvaluationReport:
+) -> Estimate:
     """Load a mapping with its cascade and architecture, choose its parameters, and cost it."""
+    from dataclasses import replace
+
     from fusemax.model import evaluate
-    from fusemax.report.estimates import EvaluationReport
     from fusemax.syntax.mapping.parser import load_mapping
 
     mapping = load_mapping(name)
@@ -130,7 +131,7 @@ def evaluated(
     point, chosen = _point(mapping, checked, shapes, model, length, settings or {})
     with chosen.explained():
         found = evaluate(checked, machine, mapping, point.shapes, parameters=chosen.values, accounting=accounting)
-    return EvaluationReport(found, point.model, point.seq, chosen.values, (chosen.remark,) if chosen.remark else ())
+    return replace(found, model=point.model, seq=point.seq, notes=_notes(chosen))
 
 
 def simulated(
@@ -146,11 +147,13 @@ def simulated(
     plot: Path | None = None,
     checks: bool = False,
     progress: Callable[[float], None] | None = None,
-) -> SimulationReport:
+) -> Trace:
     """Load a mapping with its cascade and architecture, and run it; compare its numbers, draw it, write its tasks."""
+    from dataclasses import replace
+
     from fusemax.bind.bind import bind
     from fusemax.report.gantt import MOST_DRAWN
-    from fusemax.report.simulations import SimulationReport, check_numbers, write_files
+    from fusemax.report.simulations import check_numbers, write_files
     from fusemax.sim.simulate import MOST_SLICES, run, seen
     from fusemax.syntax.mapping.parser import load_mapping
 
@@ -162,7 +165,7 @@ def simulated(
     error = check_numbers(bound, progress) if checks else None
     found = seen(run(bound, window, progress=progress, most=MOST_SLICES if plot is None else MOST_DRAWN), window)
     write_files(bound, found, window, trace, plot, progress)
-    return SimulationReport(found, point.model, point.seq, error, (chosen.remark,) if chosen.remark else ())
+    return replace(found, model=point.model, seq=point.seq, error=error, notes=_notes(chosen))
 
 
 def mapped(
@@ -180,7 +183,7 @@ def mapped(
     name: str | None = None,
     accounting: str = "full",
     **wanted: Any,
-) -> MapReport:
+) -> MapResult:
     """Search for the best mappings; say what changed to another one, and run the best."""
     from dataclasses import replace
 
@@ -188,12 +191,9 @@ def mapped(
     from fusemax.mapper import map_cascade
     from fusemax.mapper.search.search import MOST_TREES
     from fusemax.model import evaluate
-    from fusemax.report.mapping_tree import ShownMapping
-    from fusemax.report.searches import MapReport
-    from fusemax.report.simulations import SimulationReport, check_numbers
+    from fusemax.report.simulations import check_numbers
     from fusemax.sim.simulate import run
     from fusemax.syntax.mapping.parser import load_mapping
-    from fusemax.units import readable_length
 
     tree = None if template is None else load_mapping(template)
     if tree is None and (cascade is None or arch is None):
@@ -214,21 +214,16 @@ def mapped(
         {"cascade": cascade or tree.cascade, "arch": arch or tree.arch} if tree else {"cascade": cascade, "arch": arch}
     )
     best = tuple(replace(f, mapping=replace(f.mapping, name=name or f.mapping.name, **files)) for f in result.best)
-    result = replace(result, best=best)
-    other = None
+    other = trace = None
     if against is not None:
         named = load_mapping(against)
         point, chosen = _point(named, checked, shapes, model, length, {})
         other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=accounting)
-    report = shown = None
-    if best:
-        bound = bind(checked, machine, best[0].mapping, sizes, {})
-        at = "given shapes" if model is None else f"{model} {readable_length(length)}" if length else model
-        shown = ShownMapping(best[0].mapping, machine, checked, {}, bound, at)
     if simulates and best and not result.statistics.interrupted:
+        bound = bind(checked, machine, best[0].mapping, sizes, {})
         error = check_numbers(bound) if checks else None
-        report = SimulationReport(run(bound), model, length, error)
-    return MapReport(result, other, report, shown)
+        trace = replace(run(bound), model=model, seq=length, error=error)
+    return replace(result, best=best, model=model, seq=length, against=other, simulation=trace)
 
 
 def compared(
@@ -321,18 +316,18 @@ def shown(
     length: int | None = None,
     arch: str | None = None,
     settings: Mapping[str, str] | None = None,
-) -> Arch | ShownMapping:
+) -> ShownArch | ShownMapping:
     """Load an architecture, or a mapping with all that it names, bound to sizes if there are any."""
     from fusemax.bind.bind import bind
     from fusemax.ir.arch import Arch
-    from fusemax.report.arch_tree import load_shown
+    from fusemax.report.arch_tree import ShownArch, load_shown
     from fusemax.report.mapping_tree import ShownMapping
 
     found = load_shown(name)
     if isinstance(found, Arch):
         if shapes or model or length or arch or settings:
             raise FusemaxError(f"'{found.name}' is an architecture, which has no sizes", "show a mapping with them")
-        return found
+        return ShownArch(found)
     machine, checked = _machine_and_cascade(found, arch)
     if not (shapes or model or length or settings):
         return ShownMapping(found, machine, checked)
@@ -369,6 +364,10 @@ def _point(
     set_ = {parameter: value_of_text(mapping, parameter, text) for parameter, text in settings.items()}
     chosen = chosen_for(mapping, point.model, point.seq)
     return point, Chosen({**chosen.values, **set_}, None if set_ else chosen.remark)
+
+
+def _notes(chosen: Chosen) -> tuple[str, ...]:
+    return (chosen.remark,) if chosen.remark else ()
 
 
 def _ranks(checked: Checked) -> list[str]:

@@ -273,7 +273,7 @@ def test_a_terminal_sets_the_width(fusemax: Run, monkeypatch: pytest.MonkeyPatch
     """On a terminal tables fold to its columns; anywhere else they are as wide as they are."""
     wide = fusemax("analyze", "attention-1pass")[1]
     assert max(map(len, wide.splitlines())) > 80
-    monkeypatch.setattr("fusemax.cli.cascades.width", lambda: 80)
+    monkeypatch.setattr("fusemax.cli.output.width", lambda: 80)
     for arguments in (["analyze", "attention-1pass"], ["list"], ["analyze", "attention-1pass", "--explain", "M0"]):
         assert max(map(len, fusemax(*arguments)[1].splitlines())) <= 80
 

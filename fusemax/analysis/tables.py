@@ -18,14 +18,9 @@ LONGEST = 200
 """A sum of more characters is cut short; the JSON has all of it."""
 
 
-def report(analysis: Analysis, width: int | None = None) -> str:
-    """The whole report, in at most `width` columns if that is possible."""
-    heading = Table(f"{analysis.cascade}: {joined(analysis.inputs, 'no input')} -> {joined(analysis.outputs)}")
-    return "\n\n".join(table.text(width) for table in (heading, *tables(analysis)))
-
-
 def tables(analysis: Analysis) -> Iterator[Table]:
     """The report as tables."""
+    yield Table(f"{analysis.cascade}: {joined(analysis.inputs, 'no input')} -> {joined(analysis.outputs)}")
     short = _short_names(analysis)
     yield _passes(analysis)
     yield from _why(analysis)

@@ -7,7 +7,17 @@ from pathlib import Path
 import click
 
 from fusemax.cli.options import ARCH, CASCADE, Command, Integer, Sizes, cascade_argument, json_option, shape_options
-from fusemax.cli.output import FAILURE, SUCCESS, complain, print_json, print_notes, width, write_arrays, write_text
+from fusemax.cli.output import (
+    FAILURE,
+    SUCCESS,
+    complain,
+    print_json,
+    print_notes,
+    print_result,
+    print_text,
+    write_arrays,
+    write_text,
+)
 from fusemax.errors import FusemaxError
 
 
@@ -15,9 +25,9 @@ from fusemax.errors import FusemaxError
 @json_option
 def list_command(as_json: bool) -> None:
     """Show the cascades, workloads, architectures and mappings that are shipped."""
-    from fusemax.report.catalog import catalog, catalog_json
+    from fusemax.report.catalog import catalog
 
-    print_json(catalog_json()) if as_json else click.echo("\n\n".join(table.text(width()) for table in catalog()))
+    print_result(catalog(), as_json)
 
 
 @click.command("check", short_help="Check cascade files, and show all problems.")
@@ -83,7 +93,6 @@ def analyze_command(
     Counts are symbolic in the rank shapes, and numbers where --shape or --model give them.
     """
     from fusemax.analysis.explain import explain as explained
-    from fusemax.analysis.tables import report
     from fusemax.commands import analyzed
     from fusemax.units import bits_of, bytes_of
 
@@ -92,10 +101,11 @@ def analyze_command(
         buffer_bytes=None if buffer is None else bytes_of(buffer, "the buffer"), word_bits=16 if word is None else bits_of(word),
     )  # fmt: skip
     told = explained(analysis, explain) if explain is not None else None
-    if as_json:
-        print_json(analysis.to_json())
+    if told is None or as_json:
+        print_result(analysis, as_json)
     else:
-        click.echo(told.text(width()) if told else report(analysis, width()))
+        print_text(told)
+    if not as_json:
         print_notes(analysis.notes)
 
 
@@ -129,7 +139,7 @@ def run_command(
     )
     if out is not None:
         write_whole(out, lambda path: write_arrays(path, results))
-    print_json(report.to_json()) if as_json else click.echo(report.table().text(width()))
+    print_result(report, as_json)
     if tolerance is not None and report.difference is not None and not report.difference <= tolerance:
         click.echo(f"error: the difference {report.difference:.3g} is larger than {tolerance:.3g}", err=True)
         return FAILURE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -162,6 +163,12 @@ ARCH = NamedFile("arch", ".yaml")
 MAPPING = NamedFile("mappings", ".mapping")
 cascade_argument = click.argument("name", metavar="NAME|FILE", type=CASCADE)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program.")
+csv_option = click.option(
+    "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to a .csv file."
+)
+plot_option = click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a picture: a .png, .svg or .pdf file."
+)
 shape_option = click.option(
     "--shape", "shapes", type=Sizes(), multiple=True, callback=Sizes.merged, metavar="R=N ...",
     help="Sizes of ranks, such as M=65536 P=64K.",

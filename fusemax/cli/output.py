@@ -7,11 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
 from fusemax.errors import FusemaxError, Problem
+
+if TYPE_CHECKING:
+    from fusemax.view import Result, Table
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130
 PATIENCE_S = 1.0
@@ -35,7 +38,17 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def print_json(data: Any) -> None:
+def print_result(result: Result, as_json: bool) -> None:
+    """Print a result: its text, or its JSON."""
+    print_json(result.to_json()) if as_json else print_text(result)
+
+
+def print_text(*shown: Result | Table) -> None:
+    """Print results or tables, as wide as the terminal, with an empty line between."""
+    click.echo("\n\n".join(each.text(width()) for each in shown))
+
+
+def print_json(data: object) -> None:
     """Print data as JSON."""
     import json
 
@@ -60,9 +73,32 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     np.savez(path, **arrays)
 
 
-def print_wrote(path: Path) -> None:
-    """Tell of a file that was written, beside the results."""
-    click.echo(f"wrote {path}", err=True)
+def check_files(csv: Path | None, plot: Path | None) -> None:
+    """Refuse files that could not be written, before work is done for them. Raises `FusemaxError`."""
+    from fusemax.report.figures import SUFFIXES
+    from fusemax.report.files import check_target
+
+    if csv is not None:
+        check_target(csv, (".csv",))
+    if plot is not None:
+        check_target(plot, SUFFIXES)
+
+
+def write_files(result: Result, csv: Path | None, plot: Path | None) -> None:
+    """Write the rows of a result, and its picture. Raises `FusemaxError` for files that cannot be written."""
+    from fusemax.report.files import write_whole
+
+    if csv is not None:
+        write_whole(csv, lambda path: write_text(path, result.to_csv()))
+    if plot is not None:
+        result.plot(plot)
+
+
+def print_wrote(*paths: Path | None) -> None:
+    """Name the files that were written, on standard error."""
+    for path in paths:
+        if path is not None:
+            click.echo(f"wrote {path}", err=True)
 
 
 class Progress:

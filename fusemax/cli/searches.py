@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from fusemax.cli.models import PICTURES
 from fusemax.cli.options import (
     ARCH,
     CASCADE,
@@ -16,10 +15,21 @@ from fusemax.cli.options import (
     Items,
     Kind,
     accounting_option,
+    csv_option,
     json_option,
+    plot_option,
     shape_options,
 )
-from fusemax.cli.output import INTERRUPTED, SUCCESS, Progress, print_json, print_wrote, width, write_text
+from fusemax.cli.output import (
+    INTERRUPTED,
+    SUCCESS,
+    Progress,
+    check_files,
+    print_result,
+    print_wrote,
+    write_files,
+    write_text,
+)
 
 
 class Axis(Kind):
@@ -58,12 +68,8 @@ class Axis(Kind):
 @click.option("--seed", type=Integer("seed", 0), default=0, metavar="N", help="Of the random numbers of `anneal`.")
 @accounting_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the best: a .mapping file.")
-@click.option(
-    "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the costs of the best to a .csv file."
-)
-@click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the best: a .png, .svg or .pdf file."
-)
+@csv_option
+@plot_option
 @json_option
 def map_command(
     cascade: str | None, arch: str | None, shapes: dict[str, int], model: str | None, length: int | None, objective: str,
@@ -80,31 +86,24 @@ def map_command(
     from fusemax.report.files import check_target, write_whole
     from fusemax.syntax.mapping.parser import seen_from
 
-    for path, suffixes in ((out, (".mapping",)), (csv, (".csv",)), (plot, PICTURES)):
-        if path is not None:
-            check_target(path, suffixes)
+    if out is not None:
+        check_target(out, (".mapping",))
+    check_files(csv, plot)
     with Progress() as progress:
-        report = mapped(
+        result = mapped(
             cascade, arch, shapes=shapes, model=model, length=length, objective=objective, strategy=strategy,
             template=template, fix=fix, keep=keep, top=top, against=against, simulates=simulates or checks, checks=checks,
             limit=limit, jobs=jobs, seed=seed, accounting=accounting, progress=progress.told(searching),
             name=None if out is None else out.stem,
         )  # fmt: skip
-    best = report.result.best
+    best = result.best
     if out is not None and best:
         write_whole(out, lambda path: write_text(path, str(seen_from(best[0].mapping, out.parent))))
-    if csv is not None:
-        write_whole(csv, lambda path: write_text(path, report.to_csv()))
-    print_json(report.to_json()) if as_json else click.echo(report.text(width()))
-    if plot is not None and report.shown is not None:
-        from fusemax.report.arch_picture import draw_sheet, sheet_of
-
-        sheet = sheet_of(report.shown)
-        write_whole(plot, lambda path: draw_sheet(sheet, path))
-    for written in (out if best else None, csv, plot if best else None):
-        if written is not None:
-            print_wrote(written)
-    return INTERRUPTED if report.result.statistics.interrupted else int(report.wrong)
+    plot = plot if best else None
+    write_files(result, csv, plot)
+    print_result(result, as_json)
+    print_wrote(out if best else None, csv, plot)
+    return INTERRUPTED if result.statistics.interrupted else int(result.wrong)
 
 
 @click.command("pareto", cls=Command, short_help="Trade latency, energy, area and buffer size off.")
@@ -126,8 +125,8 @@ def map_command(
 @click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
 @accounting_option
 @json_option
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the points to a .csv file.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw them: a .png, .svg or .pdf file.")
+@csv_option
+@plot_option
 def pareto_command(
     cascade: str | None, arch: str | None, mapping: str | None, template: str | None, shapes: dict[str, int],
     model: str | None, length: int | None, of: list[str], dims: list[int], fix: tuple[str, ...], keep: tuple[str, ...],
@@ -139,32 +138,17 @@ def pareto_command(
     a search with the front so far.
     """
     from fusemax.commands import traded
-    from fusemax.report.files import check_target, write_whole
 
-    for path, suffixes in ((csv, (".csv",)), (plot, PICTURES)):
-        if path is not None:
-            check_target(path, suffixes)
+    check_files(csv, plot)
     with Progress() as progress:
         front = traded(
             cascade, arch, shapes=shapes, model=model, length=length, mapping=mapping, template=template, of=of, dims=dims,
             fix=fix, keep=keep, limit=limit, accounting=accounting, progress=progress.told(searching),
         )  # fmt: skip
-    if csv is not None:
-        write_whole(csv, lambda path: write_text(path, front.to_csv()))
-    drawn = plot if front.points else None
-    if drawn is not None:
-        from fusemax.report.fronts import draw_front
-
-        write_whole(drawn, lambda path: draw_front(front, path))
-    if as_json:
-        print_json(front.to_json())
-    else:
-        from fusemax.mapper.tables import front_text
-
-        click.echo(front_text(front, width()))
-    for written in (csv, drawn):
-        if written is not None:
-            print_wrote(written)
+    plot = plot if front.points else None
+    write_files(front, csv, plot)
+    print_result(front, as_json)
+    print_wrote(csv, plot)
     return INTERRUPTED if front.interrupted else SUCCESS
 
 

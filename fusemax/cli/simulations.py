@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from fusemax.cli.models import PICTURES
-from fusemax.cli.options import MAPPING, Command, Kind, arch_option, json_option, set_option, shape_options
-from fusemax.cli.output import FAILURE, Progress, print_json, print_wrote, width
+from fusemax.cli.options import MAPPING, Command, Kind, arch_option, json_option, plot_option, set_option, shape_options
+from fusemax.cli.output import FAILURE, SUCCESS, Progress, check_files, print_result, print_wrote
 from fusemax.errors import FusemaxError
 from fusemax.units import power_of_1024
 
@@ -51,9 +50,7 @@ def _cycles(text: str, default: float) -> float | None:
     metavar="FILE",
     help="Write all tasks, or the window's, for Perfetto: a .json file.",
 )
-@click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the window: a .png, .svg or .pdf file."
-)
+@plot_option
 @click.option("--check", "checks", is_flag=True, help="Compute the numbers too, and compare with the interpreter's.")
 @json_option
 def simulate_command(
@@ -69,18 +66,15 @@ def simulate_command(
 
     if trace is not None:
         check_target(trace, (".json",))
-    if plot is not None:
-        check_target(plot, PICTURES)
+    check_files(None, plot)
     with Progress() as progress:
-        report = simulated(
+        found = simulated(
             name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, window=window, trace=trace,
             plot=plot, checks=checks, progress=progress.told(lambda share: f"simulating: {share:.0%}"),
         )  # fmt: skip
-    print_json(report.to_json()) if as_json else click.echo(report.text(width()))
-    for written in (trace, plot):
-        if written is not None:
-            print_wrote(written)
-    return FAILURE if report.wrong else 0
+    print_result(found, as_json)
+    print_wrote(trace, plot)
+    return FAILURE if found.wrong else SUCCESS
 
 
 COMMANDS = (simulate_command,)

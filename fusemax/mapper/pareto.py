@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isinf
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,12 +24,9 @@ from fusemax.mapper.scaling import scaled
 from fusemax.mapper.search.search import MOST_TREES, Search, Space, Work, exhaustive, priced, promising
 from fusemax.model import evaluate
 from fusemax.model.energy import Accounting, accounting_of, area_m2
-from fusemax.model.estimate import Estimate, data_frame
+from fusemax.model.estimate import Estimate
 from fusemax.model.tables import one
-from fusemax.view import csv_text
-
-if TYPE_CHECKING:
-    import pandas
+from fusemax.view import Json, Record, Result, Table
 
 AXES = ("latency", "energy", "area", "buffer")
 MOST_EXPLORED = 3000
@@ -55,7 +52,7 @@ class Point:
         assert value is not None, "areas that are asked for are known"
         return value
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The point as JSON data."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "mapping"} | {
             "mapping": str(self.mapping)
@@ -63,10 +60,11 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Front:
+class Front(Result):
     """Points by two or three axes; `best` of them are not dominated. `costed` candidates were looked at; it is `whole` if
     these were all, and has what was found until then if the user has `interrupted` it."""
 
+    first_column: ClassVar[str] = "title"
     cascade: str
     arch: str
     axes: tuple[str, ...]
@@ -76,27 +74,23 @@ class Front:
     whole: bool
     interrupted: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def tables(self) -> Iterator[Table]:
+        """A row for each point."""
+        from fusemax.mapper.tables import front_table
+
+        yield front_table(self)
+
+    def records(self) -> list[Record]:
+        """A row for each point."""
+        return [{k: v for k, v in point.to_json().items() if k != "mapping"} for point in self.points]
+
+    def to_json(self) -> Json:
         """The front as JSON data (docs/json.md)."""
         return {
             "cascade": self.cascade, "arch": self.arch, "axes": list(self.axes), "shapes": self.shapes,
             "points": [point.to_json() for point in self.points], "costed": self.costed, "whole": self.whole,
             "interrupted": self.interrupted,
         }  # fmt: skip
-
-    def to_csv(self) -> str:
-        """A row for each point."""
-        rows = [{k: v for k, v in point.to_json().items() if k != "mapping"} for point in self.points]
-        return csv_text(rows, "title")
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """A row for each point. Raises `FusemaxError` without pandas."""
-        return data_frame([point.to_json() for point in self.points])
-
-    def __str__(self) -> str:
-        from fusemax.mapper.tables import front_text
-
-        return front_text(self)
 
 
 def pareto(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fusemax.bind.bind import BoundMapping, bind
 from fusemax.bind.extents import Amount
@@ -48,7 +49,8 @@ def evaluate(
         charged = Accounting(accounting)
     except ValueError:
         raise FusemaxError(f"no accounting '{accounting}'", "choose full or artifact") from None
-    return estimate(bound_of(cascade, arch, mapping, shapes, parameters), charged)
+    found = estimate(bound_of(cascade, arch, mapping, shapes, parameters), charged)
+    return replace(found, parameters=dict(parameters or {}))
 
 
 def bound_of(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusemax.errors import FusemaxError
 from fusemax.mapper.objective import undominated
 from fusemax.mapper.pareto import Front
-from fusemax.report.plots import COLORS, figure_type, save
+from fusemax.report.figures import COLORS, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 AXES = {"latency": ("latency (s)", 1.0), "energy": ("energy (J)", 1.0), "area": ("area (mm^2)", 1e6),
         "buffer": ("buffer (MiB)", 2.0**-20)}  # fmt: skip
@@ -23,15 +24,21 @@ WIDE = 10.0
 """An axis whose values differ by more than this factor is logarithmic."""
 
 
-def draw_front(front: Front, path: Path) -> None:
-    """Draw a front of two axes, or three as two panels that share the first. Raises `FusemaxError` without matplotlib."""
+def draw_front(front: Front, ax: Axes | None = None) -> Figure:
+    """A front of two axes, or of three as two panels that share the first. Raises `FusemaxError` without matplotlib, and
+    without points."""
+    if not front.points:
+        raise FusemaxError("a front without points has no picture", "let the search go on until it has found some")
     others = front.axes[1:]
-    figure = figure_type()(figsize=(5.4 * len(others) + 0.4, 4.2), layout="constrained")
-    panels = figure.subplots(1, len(others), squeeze=False)[0]
-    for panel, other in zip(panels, others, strict=True):
+    figure, axes = panels(ax, len(others), (5.4 * len(others) + 0.4, 4.2), beside=True)
+    for panel, other in zip(axes, others, strict=False):
         _draw(panel, front, other, front.axes[0])
-    figure.suptitle(f"{front.cascade} on {front.arch}", fontsize=10)
-    save(figure, path)
+    title = f"{front.cascade} on {front.arch}"
+    if ax is None:
+        figure.suptitle(title, fontsize=10)
+    else:
+        ax.set_title(title, fontsize=10)
+    return figure
 
 
 def _draw(axes: Axes, front: Front, across: str, up: str) -> None:

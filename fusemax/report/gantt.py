@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusemax.errors import FusemaxError
-from fusemax.report.plots import COLORS, HATCHES, figure_type, save
+from fusemax.report.figures import COLORS, HATCHES, labelled, panels
 from fusemax.sim.tables import changing_loops, fixed_loops
 from fusemax.sim.trace import Slice, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_DRAWN = 20_000
 WIDE = 200
@@ -25,8 +24,8 @@ PLATE: dict[str, Any] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alp
 """What labels stand on, to be read on any colour and hatching."""
 
 
-def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
-    """Draw the windows of traces, one above the other.
+def draw_gantt(traces: Sequence[Trace], ax: Axes | None = None) -> Figure:
+    """The windows of traces, one above the other, or of the first on given axes.
 
     Raises `FusemaxError` without matplotlib, and for far too many tasks.
     """
@@ -34,17 +33,20 @@ def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
         if len(trace.slices) > MOST_DRAWN:
             message = f"the window has {len(trace.slices):,} tasks, too many to tell apart in a picture"
             raise FusemaxError(message, "give a smaller `--window`, in cycles")
-    figure = figure_type()(figsize=(14, 2.2 * len(traces) + 1.0), layout="constrained")
-    kinds = list(dict.fromkeys(one.name for trace in traces for one in chain[Any](trace.series, trace.slices)))
-    panels = [figure.add_subplot(len(traces), 1, i + 1) for i in range(len(traces))]
-    for panel, trace in zip(panels, traces, strict=True):
+    kinds = list(
+        dict.fromkeys(name for t in traces for name in (*(s.name for s in t.series), *(s.name for s in t.slices)))
+    )
+    figure, axes = panels(ax, len(traces), (14, 2.2 * len(traces) + 1.0))
+    for panel, trace in zip(axes, traces, strict=False):
         _draw(panel, trace, kinds)
-    entries = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+    entries = labelled(axes)
     shown = [kind for kind in kinds if kind in entries]
-    figure.legend([entries[kind] for kind in shown], shown, loc="outside right center", fontsize=7, frameon=False)
-    save(figure, path)
+    handles = [entries[kind] for kind in shown]
+    if ax is None:
+        figure.legend(handles, shown, loc="outside right center", fontsize=7, frameon=False)
+    else:
+        ax.legend(handles, shown, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
+    return figure
 
 
 def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:

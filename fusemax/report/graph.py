@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from types import ModuleType
 
 from fusemax.analysis.passes import GroupPasses
 from fusemax.analysis.result import Analysis, GroupFacts
@@ -102,12 +102,12 @@ class Picture:
     barriers: tuple[Barrier, ...]
 
 
-def picture_of(checked: Checked, analysis: Analysis, rank: str | None = None) -> Picture:
+def picture_of(analysis: Analysis, rank: str | None = None) -> Picture:
     """Lay a cascade out, in rows from top to bottom, every pass over a rank below the one before.
 
     Raises `FusemaxError` for a rank that no Einsum traverses, and without the packages for pictures.
     """
-    passes = _chosen(analysis, rank).passes
+    passes, checked = _chosen(analysis, rank).passes, analysis.checked
     inputs = [tensor.name for tensor in checked.inputs]
     arrows = _arrows(checked, inputs)
     moments = _moments(checked, passes, len(inputs), arrows)
@@ -242,7 +242,7 @@ def _placed(
 
 
 def _layout(levels: Sequence[int], links: Sequence[tuple[int, int]]) -> list[float]:
-    graph = packages()[0].Graph(n=len(levels), edges=list(dict.fromkeys(links)), directed=True)
+    graph = _igraph().Graph(n=len(levels), edges=list(dict.fromkeys(links)), directed=True)
     layout = graph.layout_sugiyama(layers=list(levels), hgap=SPREAD, vgap=1, maxiter=300)
     return [x for x, _ in layout.coords[: len(levels)]]
 
@@ -306,13 +306,11 @@ def _barrier(passes: GroupPasses, after: int, y: float) -> Barrier:
     return Barrier(y, f"pass {after} over {passes.group.name} completes {', '.join(completed)}", across)
 
 
-def packages() -> tuple[Any, Any]:
-    """igraph and matplotlib, or, without them, an error that says how to get them."""
+def _igraph() -> ModuleType:
+    """The package that lays graphs out. Raises `FusemaxError` without it."""
     try:
         import igraph
-        import matplotlib
-    except ImportError as error:
-        raise FusemaxError(
-            f"pictures need {error.name}, which is not installed", "pip install 'fusemax[plot]'"
-        ) from None
-    return igraph, matplotlib
+    except ImportError:
+        raise FusemaxError("pictures need igraph, which is not installed", "pip install 'fusemax[plot]'") from None
+    found: ModuleType = igraph
+    return found

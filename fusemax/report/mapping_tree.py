@@ -34,8 +34,9 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.print_cascade import print_einsum, print_expr
 from fusemax.ir.print_mapping import print_parameter
 from fusemax.ir.walk import Body, fold, located
-from fusemax.report.arch_tree import Tree, arch_tree
+from fusemax.report.arch_tree import Tree
 from fusemax.units import bytes_of_words, readable_bytes
+from fusemax.view import Json, Record, Result, Table
 
 REMARKS: Mapping[Overlap | BlockKind, str] = {
     Overlap.PIPELINE: "  -- units overlap across iterations",
@@ -55,7 +56,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class ShownMapping:
+class ShownMapping(Result):
     """A mapping with what is known beside it; `bound` has sizes, if they were given, `at` says which."""
 
     mapping: MappingFile
@@ -78,8 +79,34 @@ class ShownMapping:
         title = f"{mapping.name}: {mapping.cascade} on {self.arch.name}"
         return Tree(title, (*head, *fold(self._body, self._node)))
 
-    def __str__(self) -> str:
-        return str(self.tree())
+    def tables(self) -> Iterator[Table]:
+        """The tree."""
+        yield self.tree().table()
+
+    def records(self) -> list[Record]:
+        """A row for each tile that is held and each Einsum on its unit."""
+        rows: list[Record] = []
+        for phase, resident in self.residents():
+            if isinstance(resident, Held):
+                held = {"memory": resident.level, "tensor": resident.tensor, "tile": " ".join(resident.tile)}
+                rows.append({"phase": phase, **held, "bytes": resident.size_bytes})
+            else:
+                unit, placed = resident
+                rows.append({"phase": phase, "unit": unit, "einsum": placed.einsum, "over": " ".join(placed.over)})
+        return rows
+
+    def to_json(self) -> Json:
+        """The mapping as JSON data (docs/json.md)."""
+        sizes = {} if self.bound is None else {rank: int(size) for rank, size in self.bound.sizes.items()}
+        return {
+            "mapping": self.mapping.name,
+            "cascade": self.mapping.cascade,
+            "arch": self.arch.name,
+            "shapes": sizes,
+            "parameters": {n: list(v) if isinstance(v, tuple) else v for n, v in self.parameters.items()},
+            "residents": list(self.records()),
+            "text": str(self.mapping),
+        }
 
     def room(self) -> Iterator[str]:
         """How much of each memory is held at once, if the sizes are known."""
@@ -236,8 +263,3 @@ def _held(held: Held) -> str:
     if held.size_bytes is not None:
         return f"{held.tensor} {readable_bytes(held.size_bytes)}"
     return f"{held.tensor}[{', '.join(held.tile)}]" if held.tile else held.tensor
-
-
-def tree_of(shown: Arch | ShownMapping) -> Tree:
-    """The tree of what is shown."""
-    return shown.tree() if isinstance(shown, ShownMapping) else arch_tree(shown)

@@ -1,16 +1,15 @@
 """Comparisons as pictures: bars by model and length for each mapping, in the manner of the field's papers.
 
-`comparison_charts` decides what is shown, as plain data; `draw_charts` puts it on paper with matplotlib.
+`comparison_charts` gives the charts as plain data; `draw_charts` draws them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusemax.errors import FusemaxError
+from fusemax.report.figures import COLORS, HATCHES, labelled, panels
 from fusemax.study.compare import Comparison, Row
 from fusemax.units import readable_length
 
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#999999", "#56b4e9", "#e69f00", "#009e73", "#0072b2", "#d55e00", "#cc79a7", "#f0e442")
-"""Told apart by people with any kind of colour vision (Okabe and Ito, 2008)."""
-HATCHES = ("", "///", "...", "xxx")
-"""For the second, third and fourth time that the colours are used."""
-SUFFIXES = (".png", ".svg", ".pdf")
 MARKS = "published"
 MOST_ANNOTATED = 30
 """Bars have their values written on them if there are no more than these."""
@@ -120,45 +114,27 @@ def chart_of(
 # ------------------------------------------------------------------------------------------------------------ on paper
 
 
-def figure_type() -> type[Figure]:
-    """matplotlib's figure. Raises `FusemaxError` without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise FusemaxError("pictures need matplotlib, which is not installed", "pip install 'fusemax[plot]'") from None
-    return Figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the suffix says how. The same figure gives the same bytes."""
-    import matplotlib
-
-    plain: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
-    with matplotlib.rc_context({"svg.hashsalt": "fusemax", "svg.fonttype": "none"}):
-        figure.savefig(path, dpi=160, metadata=plain, facecolor="white")
-
-
-def draw_charts(charts: Sequence[Chart | StackedChart], path: Path) -> None:
-    """Write charts below each other. Raises `FusemaxError` without matplotlib."""
+def draw_charts(charts: Sequence[Chart | StackedChart], ax: Axes | None = None) -> Figure:
+    """Charts below each other, or the first on given axes. Raises `FusemaxError` without matplotlib."""
     width = max(map(_width, charts))
-    figure = figure_type()(figsize=(width, (3.4 if width > 12 else 2.75) * len(charts) + 0.5), layout="constrained")
-    panels = figure.subplots(len(charts), 1, squeeze=False)[:, 0]
-    for panel, chart in zip(panels, charts, strict=True):
+    figure, axes = panels(ax, len(charts), (width, (3.4 if width > 12 else 2.75) * len(charts) + 0.5))
+    for panel, chart in zip(axes, charts, strict=False):
         match chart:
             case Chart():
                 _draw_bars(panel, chart)
             case StackedChart():
                 _draw_stacks(panel, chart)
-    entries = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+    entries = labelled(axes)
     if MARKS in entries:
         entries[MARKS] = entries.pop(MARKS)  # behind the bars
+    if ax is not None:
+        ax.legend(list(entries.values()), list(entries), frameon=False, fontsize=8)
+        return figure
     columns = max(1, min(len(entries), int(width / 1.9)))
     figure.legend(
         list(entries.values()), list(entries), loc="outside upper center", ncols=columns, frameon=False, fontsize=9
     )
-    save(figure, path)
+    return figure
 
 
 def _width(chart: Chart | StackedChart) -> float:

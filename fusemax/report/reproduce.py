@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from fusemax.bind.parameters import chosen_for
 from fusemax.errors import FusemaxError
@@ -21,7 +21,7 @@ from fusemax.syntax.yaml.workload import load_workload
 from fusemax.units import readable_length
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
-from fusemax.view import Table
+from fusemax.view import Json, Record, Result, Table
 
 EXACT = 1e-6
 """Published values without a tolerance of their own are reproduced to this, relative."""
@@ -57,7 +57,7 @@ class Difference:
         """The run, for a person."""
         return f"{self.mapping}, {self.model} {readable_length(self.seq)}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The difference as JSON data."""
         return {name: getattr(self, name) for name in (*self.__slots__, "relative", "within")}
 
@@ -72,15 +72,16 @@ class Average:
     value: float
     published: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The average as JSON data."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True)
-class Reproduction:
+class Reproduction(Result):
     """A study evaluated again. `breakdowns` are utilizations by Einsum, for each figure, mapping and length."""
 
+    first_column: ClassVar[str] = "mapping"
     study: Study
     comparison: Comparison
     differences: tuple[Difference, ...]
@@ -126,17 +127,14 @@ class Reproduction:
         yield self._differences_table()
         yield self._largest_table()
 
-    def text(self, width: int | None = None) -> str:
-        """All tables."""
-        return "\n\n".join(table.text(width) for table in self.tables())
+    def records(self) -> list[Record]:
+        """All rows: the model's values and, where there are any, the published ones."""
+        published = {(p.mapping, p.model, p.seq): p for p in self.study.values}
+        return [
+            _record(row, published.get((row.mapping, row.model or "", row.seq or 0))) for row in self.comparison.rows
+        ]
 
-    def __str__(self) -> str:
-        return self.text()
-
-    def _repr_html_(self) -> str:
-        return "".join(table.html() for table in self.tables())
-
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The reproduction as JSON data (docs/json.md)."""
         return {
             "study": self.study.name,
@@ -220,6 +218,18 @@ def reproduce(study: Study) -> Reproduction:
     return Reproduction(
         study, comparison, tuple(_differences(study, comparison)), tuple(_averages(study, comparison)), breakdowns
     )
+
+
+def _record(row: Row, published: Published | None) -> Record:
+    record = row.to_record()
+    if published is not None:
+        record |= {
+            "published_latency_s": published.latency_s,
+            "published_dram_bytes": published.dram_bytes,
+            "published_energy_j": published.energy_j,
+        }
+        record |= {f"published_utilization_{unit}": share for unit, share in published.utilization.items()}
+    return record
 
 
 # --------------------------------------------------------------------------------------------------------- differences

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from fusemax.errors import FusemaxError, listed
 from fusemax.ir.checked import Checked
 from fusemax.units import readable_number
 from fusemax.validate.shapes import shape_names
-from fusemax.view import Table
+from fusemax.view import Json, Record, Result, Table
 
 if TYPE_CHECKING:
     from fusemax.reference import Array
@@ -35,9 +35,10 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class RunReport:
-    """A run: what ran, on which sizes, and its outputs. Prints itself as a table."""
+class RunResult(Result):
+    """A run: the cascade, its sizes, and its outputs."""
 
+    first_column: ClassVar[str] = "output"
     cascade: str
     against: str | None
     sizes: Mapping[str, int]
@@ -51,7 +52,17 @@ class RunReport:
         found = [output.difference for output in self.outputs if output.difference is not None]
         return max(found) if found else None
 
-    def to_json(self) -> dict[str, Any]:
+    def records(self) -> list[Record]:
+        """A row for each output."""
+        return [
+            {
+                "output": o.name, "ranks": " ".join(o.ranks), "shape": " x ".join(map(str, o.shape)), "min": o.least,
+                "mean": o.mean, "max": o.largest, "not_finite": o.not_finite, "difference": o.difference,
+            }
+            for o in self.outputs
+        ]  # fmt: skip
+
+    def to_json(self) -> Json:
         """The run as JSON data; numbers that are not finite are null."""
         return {
             "cascade": self.cascade,
@@ -74,10 +85,7 @@ class RunReport:
             "difference": _finite(self.difference),
         }
 
-    def __str__(self) -> str:
-        return self.table().text()
-
-    def table(self) -> Table:
+    def tables(self) -> Iterator[Table]:
         """A row for each output, and how far they are from the reference."""
         sizes = ", ".join(f"{rank}={size}" for rank, size in self.sizes.items())
         inputs = "inputs from a file" if self.seed is None else f"random inputs, seed {self.seed}"
@@ -98,7 +106,7 @@ class RunReport:
         if self.difference is not None:
             where = max(self.outputs, key=lambda o: -1.0 if o.difference is None else o.difference)
             below.append(f"largest difference to {self.against}: {self.difference:.3g}, in {where.name}")
-        return Table(f"{self.cascade} on {sizes or 'scalars'}; {inputs}", headers, rows, tuple(below), right=(2, 3, 4))
+        yield Table(f"{self.cascade} on {sizes or 'scalars'}; {inputs}", headers, rows, tuple(below), right=(2, 3, 4))
 
 
 def _finite(value: float | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +17,13 @@ from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.workload import Workload
 from fusemax.model.energy import Accounting, accounting_of
-from fusemax.model.estimate import Estimate, data_frame, estimate
+from fusemax.model.estimate import Estimate, estimate
 from fusemax.syntax.mapping.parser import arch_of, cascade_of, load_mapping
 from fusemax.syntax.yaml.arch import load_arch
 from fusemax.syntax.yaml.workload import load_workload
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
-from fusemax.view import csv_text
-
-if TYPE_CHECKING:
-    import pandas
+from fusemax.view import Json, Record, Result, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +46,11 @@ class Row:
     speedup: float | None = None
     energy_ratio: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The row as JSON data."""
         return {name: getattr(self, name) for name in self.__slots__} | {"utilization": dict(self.utilization)}
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> Json:
         """The row as columns of a table, one a unit for utilization."""
         record = self.to_json()
         record.update({f"utilization_{unit}": value for unit, value in record.pop("utilization").items()})
@@ -61,7 +58,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Result):
     """The rows of a comparison, mapping by mapping; prints itself as a table.
 
     `others` are the same rows under the other accounting, if there is a baseline; `remarks` say what was assumed.
@@ -105,7 +102,17 @@ class Comparison:
 
         return (*self.remarks, *accounting_notes(self))
 
-    def to_json(self) -> dict[str, Any]:
+    def tables(self) -> Iterator[Table]:
+        """All rows, averages if there is a baseline and several points, and notes."""
+        from fusemax.study.tables import comparison_tables
+
+        return comparison_tables(self)
+
+    def records(self) -> list[Record]:
+        """The rows, with a column a unit for utilization."""
+        return [row.to_record() for row in self.rows]
+
+    def to_json(self) -> Json:
         """The comparison as JSON data (docs/json.md)."""
         from fusemax.study.tables import averages
 
@@ -118,24 +125,6 @@ class Comparison:
             "averages": {mapping: dict(zip(names, values, strict=True)) for mapping, values in means.items()},
             "notes": list(self.notes),
         }
-
-    def to_csv(self) -> str:
-        """The rows as CSV text, with the columns of `to_pandas`."""
-        return csv_text([row.to_record() for row in self.rows], "mapping")
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a data frame, a column a unit for utilization. Raises `FusemaxError` without pandas."""
-        return data_frame([row.to_record() for row in self.rows])
-
-    def __str__(self) -> str:
-        from fusemax.study.tables import comparison_text
-
-        return comparison_text(self)
-
-    def _repr_html_(self) -> str:
-        from fusemax.study.tables import comparison_tables
-
-        return "".join(table.html() for table in comparison_tables(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,6 @@ WORTH_A_NOTE = 0.01
 """A ratio that changes by more than this between accountings is worth a note."""
 
 
-def comparison_text(comparison: Comparison, width: int | None = None) -> str:
-    """All tables of a comparison, in at most `width` columns, if that is possible."""
-    return "\n\n".join(table.text(width) for table in comparison_tables(comparison))
-
-
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     """One table of all rows, one of averages if there is a baseline and several points, and notes."""
     units, ratios = comparison.units, comparison.baseline is not None
