@@ -12,6 +12,7 @@ import numpy as np
 
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
+from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper import map_cascade, space_of
@@ -22,10 +23,11 @@ from fusemax.mapper.infeasible import relaxed
 from fusemax.mapper.objective import OBJECTIVES, objective_of, rounded, undominated
 from fusemax.mapper.scaling import scaled
 from fusemax.mapper.search.search import MOST_TREES, Search, Space, Work, exhaustive, priced, promising
-from fusemax.model import evaluate
+from fusemax.model import evaluate, loaded
 from fusemax.model.energy import Accounting, accounting_of, area_m2
 from fusemax.model.estimate import Estimate
 from fusemax.model.tables import one
+from fusemax.syntax.mapping.parser import load_mapping
 from fusemax.view import Json, Record, Result, Table
 
 AXES = ("latency", "energy", "area", "buffer")
@@ -94,13 +96,13 @@ class Front(Result):
 
 
 def pareto(
-    checked: Checked,
-    arch: Arch,
+    cascade: str | Cascade | Checked,
+    arch: str | Arch,
     shapes: Mapping[str, int],
     *,
     of: Sequence[str] = (),
-    mapping: MappingFile | None = None,
-    template: MappingFile | None = None,
+    mapping: str | MappingFile | None = None,
+    template: str | MappingFile | None = None,
     parameters: Mapping[str, Any] | None = None,
     dims: Sequence[int] = (),
     fix: Sequence[str] = (),
@@ -109,8 +111,9 @@ def pareto(
     limit: int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Front:
-    """The front of a cascade on an architecture, by two or three of `latency`, `energy`, `area` and `buffer`.
+    """The front of a cascade on an architecture, each as data or by its name, by two or three axes.
 
+    The axes are `latency` (seconds), `energy` (joules), `area` (square metres) and `buffer` (bytes).
     With `dims` there is a point for each size of the machine (all axes of so many elements; buffer, registers and areas
     as the architecture's table of sizes has them), with `mapping`, or with the quickest that is found. Without `dims`
     the points are mappings of the space of `map_cascade`, and `buffer` is what they use of it; Ctrl-C ends with those
@@ -118,29 +121,29 @@ def pareto(
     if nothing fits. Source: FuseMax (Nayak et al., MICRO
     2024), section VI, Figure 12, for latency against area.
 
-    >>> from fusemax import check, load_arch, load_cascade, load_mapping
     >>> shapes = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 262144, "P": 262144}
-    >>> found = pareto(check(load_cascade("attention-1pass")), load_arch("fusemax-cloud"), shapes,
-    ...                mapping=load_mapping("fusemax-binding"), dims=[16, 512])
+    >>> found = pareto("attention-1pass", "fusemax-cloud", shapes, mapping="fusemax-binding", dims=[16, 512])
     >>> [round(point.latency_s, 3) for point in found.points]
     [30266.669, 29.583]
     """
-    _check_asked(mapping, template, bool(dims), (*fix, *keep), limit)
-    axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), arch)
+    checked, machine = loaded(cascade, arch)
+    given, tree = (load_mapping(file) if isinstance(file, str) else file for file in (mapping, template))
+    _check_asked(given, tree, bool(dims), (*fix, *keep), limit)
+    axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), machine)
     if dims:
-        machines = {n: scaled(arch, n, shapes) for n in dims}
+        machines = {n: scaled(machine, n, shapes) for n in dims}
         titled = [
             (
                 f"{n} x {n}",
-                *_sized(checked, machine, shapes, mapping, template, parameters, fix, keep, accounting, axes, limit),
+                *_sized(checked, sized, shapes, given, tree, parameters, fix, keep, accounting, axes, limit),
             )
-            for n, machine in machines.items()
+            for n, sized in machines.items()
         ]
-        return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
-    fixed = fixed_of(fix, keep, checked, arch, template)
+        return Front(checked.cascade.name, machine.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
+    fixed = fixed_of(fix, keep, checked, machine, tree)
     charged = accounting_of(accounting)
-    space = space_of(checked, arch, shapes, fixed, template)
-    collector = _Collector(space, axes, charged, arch, limit or MOST_EXPLORED, progress)
+    space = space_of(checked, machine, shapes, fixed, tree)
+    collector = _Collector(space, axes, charged, machine, limit or MOST_EXPLORED, progress)
     whole = collector.collect()
     if not collector.members and not collector.interrupted:
         raise relaxed(
@@ -149,7 +152,7 @@ def pareto(
     titled = [(str(i), *point) for i, point in enumerate(collector.points(), 1)]
     points = _marked(titled, axes)
     name = checked.cascade.name
-    return Front(name, arch.name, axes, dict(shapes), points, collector.costed, whole, collector.interrupted)
+    return Front(name, machine.name, axes, dict(shapes), points, collector.costed, whole, collector.interrupted)
 
 
 def _check_asked(
