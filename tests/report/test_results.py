@@ -12,11 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 import fusemax
 from fusemax import FusemaxError, commands
+from fusemax.bind.extents import Amount
 from fusemax.report.catalog import catalog
 from fusemax.report.checks import checked_file
 from fusemax.report.reproduce import reproduce
@@ -158,9 +160,7 @@ def test_missing_packages(package: str, extra: str, monkeypatch: pytest.MonkeyPa
 
 def test_a_grid_of_points() -> None:
     """An estimate of a grid has a row for each point, and lists of numbers in its JSON."""
-    import numpy as np
-
-    grid = {**POINT, "M": np.array([1024, 2048]), "P": np.array([1024, 2048])}
+    grid: dict[str, Amount] = {**POINT, "M": np.array([1024, 2048]), "P": np.array([1024, 2048])}
     found = fusemax.evaluate("attention-1pass", "fusemax-cloud", "fusemax-binding", grid)
     assert [row["M"] for row in found.records()] == [1024, 2048]
     data = json.loads(json.dumps(found.to_json(), allow_nan=False))
