@@ -1,4 +1,4 @@
-"""Old module paths: each still imports, with a `DeprecationWarning`, for one release after the move."""
+"""Old module paths and old words: each is still read, with a `DeprecationWarning`, for one release after the change."""
 
 from __future__ import annotations
 
@@ -25,6 +25,26 @@ MOVED = {
 }
 """Old module -> new module, both below `fusemax`."""
 
+WORDS = {"artifact": "published"}
+"""Old word -> new word, in arguments, options and files."""
+
+
+class Renamed(DeprecationWarning):
+    """A name or a word of the release before was used; the command line prints it as a note."""
+
+
+def current(word: str, place: object = None) -> str:
+    """The word that stands for an old one, which is told with its place in a text, if it has one.
+
+    >>> current("full")
+    'full'
+    """
+    if word not in WORDS:
+        return word
+    where = "" if place is None else f"{place}: "
+    warnings.warn(f"{where}'{word}' is now '{WORDS[word]}'", Renamed, stacklevel=3)
+    return WORDS[word]
+
 
 class _Moved(MetaPathFinder, Loader):
     """Finds an old module and gives the new one in its place."""
@@ -41,7 +61,7 @@ class _Moved(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__
         new = f"fusemax.{MOVED[old.removeprefix('fusemax.')]}"
-        warnings.warn(f"{old} is now {new}", DeprecationWarning, stacklevel=2)
+        warnings.warn(f"{old} is now {new}", Renamed, stacklevel=2)
         sys.modules[old] = import_module(new)
 
 

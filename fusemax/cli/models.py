@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fusemax import resources
 from fusemax.cli.options import (
     MAPPING,
     WORKLOAD,
@@ -16,6 +17,7 @@ from fusemax.cli.options import (
     accounting_option,
     arch_option,
     csv_option,
+    first,
     json_option,
     plot_option,
     set_option,
@@ -23,10 +25,13 @@ from fusemax.cli.options import (
     shape_options,
 )
 from fusemax.cli.output import Progress, check_files, print_json, print_result, print_text, print_wrote, write_files
+from fusemax.errors import listed
 
 
 @click.command("evaluate", cls=Command, short_help="Cost one mapping: time, energy, traffic, utilization.")
-@click.option("--mapping", "name", type=MAPPING, required=True, metavar="NAME|FILE", help="A mapping, such as flat.")
+@click.option(
+    "--mapping", "name", type=MAPPING, required=True, metavar="NAME|FILE", help=f"A mapping, such as {first(MAPPING)}."
+)
 @shape_options
 @arch_option
 @set_option
@@ -48,17 +53,17 @@ def evaluate_command(
 @click.command("compare", cls=Command, short_help="Compare mappings over models and lengths.")
 @click.argument("names", metavar="NAME|FILE...", type=MAPPING, nargs=-1, required=True)
 @click.option("--model", "models", type=Items(WORKLOAD), multiple=True, callback=Items.joined, metavar="NAME,...",
-              help="Workloads, such as bert,xlm.")  # fmt: skip
+              help=f"Workloads, separated by commas, such as {first(WORKLOAD)}.")  # fmt: skip
 @click.option("--seq", "lengths", type=Items(Integer("sequence length", 1)), multiple=True, callback=Items.joined,
               metavar="N,...", help="Sequence lengths of the workloads, such as 1K,16K.")  # fmt: skip
 @shape_option
-@click.option("--baseline", metavar="NAME", help="What ratios are to; the first mapping if not given.")
+@click.option("--baseline", metavar="NAME", help="Mapping to which ratios refer; the first by default.")
 @arch_option
 @accounting_option
 @json_option
-@click.option("--end-to-end", is_flag=True, help="Whole encoder layers: attention, and the model's linear layers.")
+@click.option("--end-to-end", is_flag=True, help="Cost whole encoder layers: attention and the model's linear layers.")
 @click.option(
-    "--search", is_flag=True, help="With --end-to-end: also the best that the mapper finds beside each mapping."
+    "--search", is_flag=True, help="With --end-to-end: add the best mapping that a search finds for each cascade."
 )
 @csv_option
 @plot_option
@@ -66,7 +71,7 @@ def compare_command(
     names: tuple[str, ...], models: list[str], lengths: list[int], shapes: dict[str, int], baseline: str | None,
     arch: str | None, accounting: str, end_to_end: bool, search: bool, as_json: bool, csv: Path | None, plot: Path | None,
 ) -> None:  # fmt: skip
-    """Cost several mappings at every model and length: latency, energy, traffic, utilization, and what limits them."""
+    """Cost several mappings at every model and length: latency, energy, traffic, utilization, and the limiting resource."""
     from fusemax.commands import compared
 
     check_files(csv, plot)
@@ -80,18 +85,22 @@ def compare_command(
     print_wrote(csv, plot)
 
 
-@click.command("reproduce", short_help="Evaluate published studies again, beside their values.")
+STUDIES = (*resources.names("mappings/published", ".yaml"), *resources.names("mappings/published/sizes", ".yaml"))
+
+
+@click.command("reproduce", short_help="Evaluate published studies again.", help=f"""
+    Evaluate published studies again: their figures, and the differences to the published values.
+
+    STUDY is {listed(STUDIES, word="or").replace("'", "")}; all of them by default. Figures have the numbers of the paper;
+    `mappings/published/` holds the values and their sources.
+    """)  # fmt: skip
 @click.argument("names", metavar="STUDY...", nargs=-1)
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write pictures, tables and values there."
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write pictures, tables and values into a folder."
 )
 @json_option
 def reproduce_command(names: tuple[str, ...], out: Path | None, as_json: bool) -> None:
-    """Reproduce published figures of attention, of encoder layers and of areas, with the differences to published values.
-
-    STUDY is attention, encoder or chip-area; all of them if none is named. Figures are numbered as in the paper;
-    `mappings/published/` has its values and where they are from.
-    """
+    """Evaluate published studies again, and compare the results with the published values."""
     from fusemax.commands import reproduced
     from fusemax.report.reproduce_files import check_folder, write_folder
 
@@ -111,13 +120,15 @@ def reproduce_command(names: tuple[str, ...], out: Path | None, as_json: bool) -
 @shape_options
 @arch_option
 @set_option
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Draw it too: a .svg, .png or .pdf file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Draw a picture: a .png, .svg or .pdf file."
+)
 @json_option
 def show_command(
     name: str, shapes: dict[str, int], model: str | None, length: int | None, arch: str | None, settings: dict[str, str],
     out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Show an architecture, or a mapping: its loops, who runs where, what is held where, with extents for given sizes."""
+    """Show an architecture, or a mapping: its loops, units and storage, with extents for given sizes."""
     from fusemax.commands import shown
 
     check_files(None, out)

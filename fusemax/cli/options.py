@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from fusemax import resources
 from fusemax.errors import FusemaxError
+from fusemax.moved import current
 from fusemax.units import integer_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Sizes(Kind):
 
 
 class Integer(Kind):
-    """An integer of at least so much: `1024`, `1K`, `256K`, `1M`."""
+    """An integer not below a limit: `1024`, `1K`, `256K`, `1M`."""
 
     name = "integer"
 
@@ -135,6 +136,14 @@ class Shown(Kind):
         return [*arches[:-1], *MAPPING.shell_complete(ctx, param, incomplete)]
 
 
+class Word(click.Choice[str]):
+    """One of several words; old ones are read for a release."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word."""
+        return super().convert(current(str(value)), param, ctx)
+
+
 class Setting(Kind):
     """`rows=1024`, `kept=QK A`: a parameter of a mapping and its value."""
 
@@ -157,6 +166,11 @@ class Setting(Kind):
         return settings
 
 
+def first(kind: NamedFile) -> str:
+    """The first shipped name of a kind, as an example for help texts."""
+    return resources.names(kind.kind, kind.suffix)[0]
+
+
 CASCADE = NamedFile("cascades", ".cascade")
 WORKLOAD = NamedFile("cascades/workloads", ".yaml")
 ARCH = NamedFile("arch", ".yaml")
@@ -174,15 +188,15 @@ shape_option = click.option(
     help="Sizes of ranks, such as M=65536 P=64K.",
 )  # fmt: skip
 arch_option = click.option(
-    "--arch", type=ARCH, metavar="NAME|FILE", help="Another architecture than the mapping's own."
+    "--arch", type=ARCH, metavar="NAME|FILE", help="An architecture in place of the mapping's own."
 )
 set_option = click.option(
     "--set", "settings", type=Setting(), multiple=True, callback=Setting.merged, metavar="NAME=VALUE",
-    help='Value of a parameter of the mapping, such as rows=1024 or kept="QK A"; may be repeated.',
+    help='Value of a parameter of the mapping: a number, or words as in NAME="A B"; repeatable.',
 )  # fmt: skip
 accounting_option = click.option(
-    "--accounting", type=click.Choice(["full", "artifact"]), default="full", show_default=True,
-    help="What energy counts: every access, or what published numbers contain.",
+    "--accounting", type=Word(["full", "published"]), default="full", show_default=True,
+    help="Accesses that energy counts: all, or those of published numbers.",
 )  # fmt: skip
 
 
@@ -190,7 +204,7 @@ def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--shape`, `--model` and `--seq`."""
     options = [
         shape_option,
-        click.option("--model", type=WORKLOAD, metavar="NAME|FILE", help="Shapes of a workload, such as bert."),
+        click.option("--model", type=WORKLOAD, metavar="NAME|FILE", help=f"Shapes of a workload, such as {first(WORKLOAD)}."),
         click.option("--seq", "length", type=Integer("sequence length", 1), metavar="N",
                      help="Sequence length of the workload, such as 1K."),
     ]  # fmt: skip

@@ -33,41 +33,52 @@ from fusemax.cli.output import (
 
 
 class Axis(Kind):
-    """An axis of a front; which there are is checked with the rest."""
+    """An axis of a front; its name is checked with the rest."""
 
     name = "axis"
 
 
 @click.command("map", cls=Command, short_help="Find the best mappings of a cascade on an architecture.")
-@click.option("--cascade", type=CASCADE, metavar="NAME|FILE", help="A cascade; the template's if not given.")
-@click.option("--arch", type=ARCH, metavar="NAME|FILE", help="An architecture; the template's if not given.")
+@click.option("--cascade", type=CASCADE, metavar="NAME|FILE", help="A cascade; by default the template's.")
+@click.option("--arch", type=ARCH, metavar="NAME|FILE", help="An architecture; by default the template's.")
 @shape_options
-@click.option("--objective", default="latency", show_default=True, metavar="NAME", help="latency, energy, edp or dram.")
-@click.option("--strategy", default="exhaustive", show_default=True, metavar="NAME", help="exhaustive or anneal.")
+@click.option(
+    "--objective",
+    default="latency",
+    show_default=True,
+    metavar="NAME",
+    help="Quantity to minimize: latency, energy, edp or dram.",
+)
+@click.option(
+    "--strategy", default="exhaustive", show_default=True, metavar="NAME", help="Search strategy: exhaustive or anneal."
+)
 @click.option(
     "--template",
     type=MAPPING,
     metavar="NAME|FILE",
-    help="Search what a mapping leaves open: parameters, cases and `?`.",
+    help="Search the open parts of a mapping: parameters, cases and `?`.",
 )
 @click.option("--fix", "fix", multiple=True, metavar="NAME=VALUE",
-              help="Fix a length, a parameter, or the unit of an Einsum: p1=8, M0=512, SLN=array2d.")  # fmt: skip
+              help="Fix a length, a parameter, or the unit of an Einsum: m0=8, M0=512, Z=UNIT.")  # fmt: skip
 @click.option(
-    "--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there: QK=buffer; or nowhere nearer: QK=dram."
+    "--keep",
+    multiple=True,
+    metavar="TENSOR=MEMORY",
+    help="Hold a tensor in a memory, A=buffer; in the outermost: in no other.",
 )
 @click.option("--top", type=Integer("number of mappings", 1), default=5, show_default=True, metavar="N",
-              help="So many of the best.")  # fmt: skip
-@click.option("--against", type=MAPPING, metavar="NAME|FILE", help="Tell what changed to another mapping of the same cascade.")  # fmt: skip
+              help="Number of mappings to report.")  # fmt: skip
 @click.option(
-    "--simulate", "simulates", is_flag=True, help="Run the best mapping tile by tile too; tiles are even then."
+    "--against", type=MAPPING, metavar="NAME|FILE", help="Compare the best with another mapping of the same cascade."
 )
-@click.option("--check", "checks", is_flag=True, help="With numbers, compared with the interpreter's.")
-@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
+@click.option("--simulate", "simulates", is_flag=True, help="Simulate the best mapping too; all tiles are even then.")
+@click.option("--check", "checks", is_flag=True, help="Simulate with numbers, and compare them with the interpreter's.")
+@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Largest number of loop trees to cost.")
 @click.option("--jobs", type=Integer("number of processes", 1), default=1, show_default=True, metavar="N",
-              help="Search with several processes.")  # fmt: skip
-@click.option("--seed", type=Integer("seed", 0), default=0, metavar="N", help="Of the random numbers of `anneal`.")
+              help="Number of processes.")  # fmt: skip
+@click.option("--seed", type=Integer("seed", 0), default=0, metavar="N", help="Seed of the random numbers of `anneal`.")
 @accounting_option
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the best: a .mapping file.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the best to a .mapping file.")
 @csv_option
 @plot_option
 @json_option
@@ -77,10 +88,10 @@ def map_command(
     simulates: bool, checks: bool, limit: int | None, jobs: int, seed: int, accounting: str, out: Path | None,
     csv: Path | None, plot: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Find mappings: which unit runs which Einsum, what is spread where, the loops, the tiles, and what is held.
+    """Find mappings: the unit of each Einsum, the variables spread over its axes, loops, tiles and storage.
 
-    Without a template the space is all that the cascade and the machine allow; what the algorithm forbids is left out.
-    Ctrl-C ends a search with the best so far.
+    Without a template the space is everything that the cascade and the architecture allow. Ctrl-C ends a search with the
+    best mappings so far.
     """
     from fusemax.commands import mapped
     from fusemax.report.files import check_target, write_whole
@@ -106,23 +117,23 @@ def map_command(
     return INTERRUPTED if result.statistics.interrupted else int(result.wrong)
 
 
-@click.command("pareto", cls=Command, short_help="Trade latency, energy, area and buffer size off.")
-@click.option("--cascade", type=CASCADE, metavar="NAME|FILE", help="A cascade; the mapping's if not given.")
-@click.option("--arch", type=ARCH, metavar="NAME|FILE", help="An architecture; the mapping's if not given.")
-@click.option(
-    "--mapping", type=MAPPING, metavar="NAME|FILE", help="With --dims: this mapping on machines of all sizes."
-)
-@click.option("--template", type=MAPPING, metavar="NAME|FILE", help="Search what a mapping leaves open.")
+@click.command("pareto", cls=Command, short_help="Find fronts of latency, energy, area and buffer size.")
+@click.option("--cascade", type=CASCADE, metavar="NAME|FILE", help="A cascade; by default the mapping's.")
+@click.option("--arch", type=ARCH, metavar="NAME|FILE", help="An architecture; by default the mapping's.")
+@click.option("--mapping", type=MAPPING, metavar="NAME|FILE", help="With --dims: the mapping to use at every size.")
+@click.option("--template", type=MAPPING, metavar="NAME|FILE", help="Search the open parts of a mapping.")
 @shape_options
 @click.option("--of", "of", type=Items(Axis()), multiple=True, callback=Items.joined, metavar="AXIS,...",
-              help="Two or three of latency, energy, area, buffer.")  # fmt: skip
+              help="Two or three axes: latency, energy, area, buffer.")  # fmt: skip
 @click.option("--dims", type=Items(Integer("number of elements", 1)), multiple=True, callback=Items.joined, metavar="N,...",
-              help="Machines with so many elements along every axis, as the architecture's table of sizes has them.")  # fmt: skip
+              help="Sizes of the architecture, from its table: elements along every axis.")  # fmt: skip
 @click.option(
     "--fix", "fix", multiple=True, metavar="NAME=VALUE", help="Fix a length, a parameter, or the unit of an Einsum."
 )
-@click.option("--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor there, or nowhere nearer.")
-@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Cost at most so many loop trees.")
+@click.option(
+    "--keep", multiple=True, metavar="TENSOR=MEMORY", help="Hold a tensor in a memory; in the outermost: in no other."
+)
+@click.option("--limit", type=Integer("limit", 1), metavar="N", help="Largest number of loop trees to cost.")
 @accounting_option
 @json_option
 @csv_option
@@ -132,10 +143,9 @@ def pareto_command(
     model: str | None, length: int | None, of: list[str], dims: list[int], fix: tuple[str, ...], keep: tuple[str, ...],
     limit: int | None, accounting: str, as_json: bool, csv: Path | None, plot: Path | None,
 ) -> int:  # fmt: skip
-    """Fronts: of the mappings of a cascade on a machine, or, with --dims, of machines of several sizes.
+    """Find the front of the mappings of a cascade on an architecture or, with --dims, of architectures of several sizes.
 
-    Of the points that are shown none is better than another in everything, unless it is marked as dominated. Ctrl-C ends
-    a search with the front so far.
+    Points that another one dominates are marked. Ctrl-C ends a search with the front so far.
     """
     from fusemax.commands import traded
 
@@ -153,7 +163,7 @@ def pareto_command(
 
 
 def searching(trees: int, value: float) -> str:
-    """How far a search is."""
+    """The progress of a search."""
     return f"searching: {trees:,} trees, best {value:.6g}; Ctrl-C keeps it"
 
 

@@ -184,7 +184,7 @@ class UnitBlock:
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
-    """`artifact uncounted exp`: what the published numbers of this mapping leave out (accounting `artifact`)."""
+    """`published uncounted exp`: kinds of operations that the published numbers of this mapping leave out."""
 
     kinds: tuple[str, ...]
     span: Span | None = field(default=None, compare=False, repr=False)

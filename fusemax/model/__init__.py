@@ -8,12 +8,11 @@ from dataclasses import replace
 from fusemax.bind.bind import BoundMapping, bind
 from fusemax.bind.extents import Amount
 from fusemax.bind.parameters import Value
-from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.model.energy import Accounting
+from fusemax.model.energy import accounting_of
 from fusemax.model.estimate import Estimate, estimate
 from fusemax.syntax.files import load_cascade
 from fusemax.syntax.mapping.parser import load_mapping
@@ -45,10 +44,7 @@ def evaluate(
     >>> print(f"{found.latency_s * 1e3:.6f} ms, bound by {found.bound}")
     2.013140 ms, bound by array1d
     """
-    try:
-        charged = Accounting(accounting)
-    except ValueError:
-        raise FusemaxError(f"no accounting '{accounting}'", "choose full or artifact") from None
+    charged = accounting_of(accounting)
     found = estimate(bound_of(cascade, arch, mapping, shapes, parameters), charged)
     return replace(found, parameters=dict(parameters or {}))
 

@@ -1,6 +1,6 @@
 """Joules, under two accountings, and square metres.
 
-`full` charges every access of every instance. `artifact` charges what the published numbers of FuseMax's evaluation
+`full` charges every access of every instance. `published` charges what the published numbers of FuseMax's evaluation
 contain: no register files, no drains, and not the kinds that a mapping says its source left out.
 """
 
@@ -21,19 +21,20 @@ from fusemax.ir.arch import EXECUTED_AS, Arch, Unit
 from fusemax.model.filters import number_of
 from fusemax.model.operations import operations_on
 from fusemax.model.traffic import Edge, EdgeTraffic, MemoryTraffic, Transfer
+from fusemax.moved import current
 
 
 class Accounting(Enum):
     """What is charged."""
 
     FULL = "full"
-    ARTIFACT = "artifact"
+    PUBLISHED = "published"
 
 
 def accounting_of(name: str) -> Accounting:
     """The accounting of a name. Raises `FusemaxError` for one that there is not."""
     try:
-        return Accounting(name)
+        return Accounting(current(name))
     except ValueError:
         names = [accounting.value for accounting in Accounting]
         hint = did_you_mean(name, names) or f"choose {listed(names, word='or')}"

@@ -17,6 +17,9 @@ from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words,
 from fusemax.model.traffic import MemoryTraffic, traffic
 from fusemax.view import Json, Record, Result, Table
 
+SYNCHRONIZATION = "synchronization"
+"""The limit of a run in which no unit is busy all of the time."""
+
 
 @dataclass(frozen=True)
 class EinsumCost:
@@ -152,8 +155,8 @@ def _share(bound: BoundMapping, placement: Placement, time: Time, cycles: Amount
 
 
 def _limits(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCost, ...]) -> str | NDArray[np.str_]:
-    """What limits: the outermost memory if its time is longer than its phases' cycles for most of the time, else the
-    busiest unit; `stages` if no unit is busy all of the time."""
+    """The limit of the run: the outermost memory if its time is longer than its phases' cycles for most of the time, else
+    the busiest unit; synchronization if no unit is busy all of the time."""
     memory = bound.arch.outermost.name
     starved: Amount = 0.0
     for phase in phases:
@@ -165,7 +168,7 @@ def _limits(bound: BoundMapping, spent: tuple[Time, ...], phases: tuple[PhaseCos
     names = np.array(list(busy))
     stacked = np.array(np.broadcast_arrays(*busy.values()))
     busiest = names[np.argmax(stacked, axis=0)]
-    serial = np.where(np.max(stacked, axis=0) < 0.999 * total * bound.arch.clock_hz, "waits", busiest)
+    serial = np.where(np.max(stacked, axis=0) < 0.999 * total * bound.arch.clock_hz, SYNCHRONIZATION, busiest)
     result = np.where(starved > total / 2, memory, serial if len(phases) == 1 else busiest)
     return str(result) if np.ndim(result) == 0 else result
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fusemax import resources
 from fusemax.bind.bind import bind
 from fusemax.bind.parameters import Chosen, chosen_for
 from fusemax.errors import FusemaxError, did_you_mean, listed
@@ -212,7 +213,8 @@ def points_of(models: Sequence[str | Workload], lengths: Sequence[int], shapes: 
     if not models and lengths:
         raise FusemaxError("a sequence length without a model", "add --model, or give --shape M=1024 P=1024")
     if not models and not shapes:
-        raise FusemaxError("no model and no shapes", "add --model bert --seq 1K, or give --shape for every rank")
+        model = resources.names("cascades/workloads", ".yaml")[0]
+        raise FusemaxError("no model and no shapes", f"add --model {model} --seq 1K, or give --shape for every rank")
     points: dict[tuple[str | None, int | None], Point] = {}
     if not models:
         points[None, None] = Point(None, None, shapes)

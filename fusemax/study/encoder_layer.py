@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fusemax import resources
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
@@ -50,13 +51,15 @@ def end_to_end(
     2.1918
     """
     if not models:
-        raise FusemaxError("an encoder layer needs a model", "add --model bert")
+        raise FusemaxError(
+            "an encoder layer needs a model", f"add --model {resources.names('cascades/workloads', '.yaml')[0]}"
+        )
     files = [load_mapping(mapping) if isinstance(mapping, str) else mapping for mapping in mappings]
     workloads = [load_workload(model) if isinstance(model, str) else model for model in models]
     comparison = compare(files, workloads, lengths, baseline=baseline, arch=arch, accounting=accounting)
     machine = load_arch(arch) if isinstance(arch, str) else arch
     layers = _Layers({w.name: w for w in workloads}, {f.name: machine or arch_of(f) for f in files})
-    both = (accounting, "artifact" if accounting == "full" else "full")
+    both = (comparison.accounting, "published" if comparison.accounting == "full" else "full")
     rows, others = (
         [layers.added(row, a) for row in r] for a, r in zip(both, (comparison.rows, comparison.others), strict=True)
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from fusemax.model.estimate import SYNCHRONIZATION
 from fusemax.model.tables import percent
 from fusemax.units import readable_bytes, readable_length, readable_seconds
 from fusemax.view import Table
@@ -13,7 +14,7 @@ from fusemax.view import Table
 if TYPE_CHECKING:
     from fusemax.study.compare import Comparison, Row
 
-ARTIFACT = "artifact accounting has no register files and no drains, as the published numbers have none"
+PUBLISHED = "published accounting has no register files and no drains, as the published numbers have none"
 WORTH_A_NOTE = 0.01
 """A ratio that changes by more than this between accountings is worth a note."""
 
@@ -34,13 +35,13 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     if ratios and len(comparison.points) > 1:
         yield _averages(comparison)
     if comparison.notes:
-        told = (ARTIFACT,) if accounting_notes(comparison) else ()
+        told = (PUBLISHED,) if accounting_notes(comparison) else ()
         yield Table("Notes", below=(*comparison.notes, *told))
 
 
 def _legend(comparison: Comparison) -> tuple[str, ...]:
-    told = {"waits": "waits: no unit is busy all the time, stages wait for each other"}
-    return tuple(text for word, text in told.items() if any(row.bound == word for row in comparison.rows))
+    limited = any(row.bound == SYNCHRONIZATION for row in comparison.rows)
+    return (f"{SYNCHRONIZATION}: no unit is busy all the time, stages wait for each other",) if limited else ()
 
 
 def _cells(row: Row, units: Sequence[str], at: bool, ratios: bool) -> tuple[str, ...]:
@@ -82,7 +83,7 @@ def accounting_notes(comparison: Comparison) -> tuple[str, ...]:
         mine = _means(comparison.of(mapping))[2]
         other = _means([row for row in comparison.others if row.mapping == mapping])[2]
         if abs(other / mine - 1) > WORTH_A_NOTE:
-            name = "full" if comparison.accounting == "artifact" else "artifact"
+            name = "full" if comparison.accounting == "published" else "published"
             found.append(
                 f"energy of {mapping} over {comparison.baseline}'s: {mine:.4g} under {comparison.accounting} accounting, "
                 f"{other:.4g} under {name} ({other / mine - 1:+.1%})"

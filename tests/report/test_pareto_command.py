@@ -187,7 +187,7 @@ def test_mistakes(call: Called, arguments: tuple[str, ...], message: str) -> Non
 
 def test_text_of_layers(call: Called, golden: Golden) -> None:
     """Whole encoder layers beside each other, with their averages."""
-    status, out, err = call(*LAYERS, "--accounting", "artifact")
+    status, out, err = call(*LAYERS, "--accounting", "published")
     assert (status, err) == (0, "")
     golden(out, "cli/compare-end-to-end.txt")
 

@@ -15,7 +15,7 @@ DEEPEST = 50
 """How many bodies may be around a statement."""
 
 _STARTS = re.compile(
-    r"\s*(?:(?:mapping|cascade|arch|choose|artifact|split|for|pipeline|stages|case|hold|wait|on)\s+[A-Za-z]"
+    r"\s*(?:(?:mapping|cascade|arch|choose|published|artifact|split|for|pipeline|stages|case|hold|wait|on)\s+[A-Za-z]"
     r"|(?:stage|phase|previous)\s*:)"
 )
 
