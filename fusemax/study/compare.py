@@ -213,8 +213,8 @@ def points_of(models: Sequence[str | Workload], lengths: Sequence[int], shapes: 
     if not models and lengths:
         raise FusemaxError("a sequence length without a model", "add --model, or give --shape M=1024 P=1024")
     if not models and not shapes:
-        model = resources.names("cascades/workloads", ".yaml")[0]
-        raise FusemaxError("no model and no shapes", f"add --model {model} --seq 1K, or give --shape for every rank")
+        example = resources.names("cascades/workloads", ".yaml")[0]
+        raise FusemaxError("no model and no shapes", f"add --model {example} --seq 1K, or give --shape for every rank")
     points: dict[tuple[str | None, int | None], Point] = {}
     if not models:
         points[None, None] = Point(None, None, shapes)
