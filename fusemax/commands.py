@@ -1,4 +1,4 @@
-"""From a name and options to a result: what each command does, as one page to read from top to bottom."""
+"""From a name and options to a result: the steps of each command, one function a command."""
 
 from __future__ import annotations
 
@@ -340,7 +340,7 @@ def shown(
 def _machine_and_cascade(
     mapping: MappingFile | None, arch: str | None, cascade: str | None = None
 ) -> tuple[Arch, Checked]:
-    """What is named, else what a mapping names."""
+    """The named architecture and cascade, else those of a mapping."""
     from fusemax.syntax.mapping.parser import arch_of, cascade_of
     from fusemax.syntax.yaml.arch import load_arch
 

@@ -1,4 +1,4 @@
-"""Results as people and programs read them: tables once, then text, HTML, CSV, JSON, data frames and pictures of all."""
+"""Results in every form: tables once, then text, HTML, CSV, JSON, data frames and pictures of all of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Json: TypeAlias = dict[str, Any]
 Record: TypeAlias = Mapping[str, object]
 """A row for programs: plain values by column."""
 FOLD = "  "
-"""Before the further lines of what is too long for one."""
+"""Before the further lines of a folded text."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 PICTURES = "fusemax.report.pictures"
 """The module that draws results. It comes later in the order of imports, and is loaded when a picture is asked for."""
@@ -69,7 +69,7 @@ class Result(ABC):
         """The result as JSON data, documented in docs/json.md."""
 
     def annex(self, width: int | None) -> Iterator[str]:
-        """Texts behind the tables that are no tables."""
+        """Texts behind the tables."""
         yield from ()
 
     def text(self, width: int | None = None) -> str:
@@ -183,7 +183,7 @@ def _folded(cell: str, width: int) -> list[str]:
 
 
 def folded(text: str, width: int, indent: str = "") -> list[str]:
-    """A text in lines of at most `width` characters; what is in square brackets stays together.
+    """A text in lines of at most `width` characters; text in square brackets stays together.
 
     >>> folded("Z[m, n] = A[k, m] * B[k, n]", 12)
     ['Z[m, n] =', 'A[k, m] *', 'B[k, n]']

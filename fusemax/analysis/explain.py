@@ -1,4 +1,4 @@
-"""Why a rank takes as many passes as it does, and what must be kept, in sentences."""
+"""The passes of a rank explained in sentences: dependences at each boundary, and the tensors that live across it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def explain(analysis: Analysis, rank: str) -> Table:
 
 
 def title(facts: GroupFacts) -> str:
-    """The rank and how many passes it takes."""
+    """The rank and its number of passes."""
     passes, group = facts.passes, facts.passes.group
     family = f" (with its parts {joined(group.parts)})" if group.parts else ""
     count = "1 pass is" if passes.passes == 1 else f"{passes.passes} passes are"
@@ -39,7 +39,7 @@ def title(facts: GroupFacts) -> str:
 
 
 def sentences(facts: GroupFacts) -> Iterator[str]:
-    """For every boundary who completes what, who needs it, and what is read again."""
+    """For every boundary the completed tensor, the Einsum that depends on it, and the tensor that is read again."""
     if facts.passes.passes == 1:
         yield "no Einsum reads a fiber again after something computed from all of it"
     for boundary in facts.passes.boundaries:

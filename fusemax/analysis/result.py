@@ -1,4 +1,4 @@
-"""What the analysis says of a cascade, as frozen data: the result of `analyze`, and its JSON."""
+"""The result of `analyze`, as frozen data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Work:
     tally: Tally
 
     def symbolic(self, number: Callable[[Points], sympy.Expr] = Points.symbolic) -> dict[str, sympy.Expr]:
-        """Each kind in the rank shapes; `number` says how the points of a space are written."""
+        """Each kind in the rank shapes; `number` writes the points of a space."""
         import sympy
 
         return {kind: sympy.Add(*(n * number(at) for at, n in counts.items())) for kind, counts in self.tally.items()}
@@ -67,7 +67,7 @@ class EinsumFacts:
 
 @dataclass(frozen=True)
 class Spill:
-    """Whether a group's footprint fits a buffer and, if not, the least DRAM traffic that this costs, in bytes."""
+    """Whether the footprint of a group fits a buffer and, if not, the least additional DRAM traffic, in bytes."""
 
     fits: bool
     footprint_bytes: int
@@ -76,7 +76,7 @@ class Spill:
 
 @dataclass(frozen=True)
 class GroupFacts:
-    """One rank group: its passes, what lives across them, and the least that must be on chip."""
+    """One rank group: its passes, the tensors that live across them, and the smallest footprint on chip."""
 
     passes: GroupPasses
     footprint: Footprint
@@ -100,11 +100,11 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Analysis(Result):
-    """What follows from a cascade alone, before any machine or mapping. Prints itself as the report.
+    """The properties of a cascade alone, before any architecture or mapping.
 
-    `groups` has the facts of each rank group by name; `sizes` the sizes that are known, for the numbers in the report;
-    `operators` what one application of each operator of the file consists of; `tiles` those of other ranks;
-    `checked` is the cascade itself.
+    `groups` has the facts of each rank group by name; `sizes` the known sizes, for the numbers in the report; `operators`
+    the operations of one application of each operator of the file; `tiles` the tile sizes of ranks; `checked` is the
+    cascade.
     """
 
     cascade: str
@@ -175,7 +175,7 @@ class Analysis(Result):
         return tables(self)
 
     def records(self) -> list[Record]:
-        """A row for each rank group: its passes, what lives across them, and its footprint."""
+        """A row for each rank group: its passes, the tensors that live across them, and its footprint."""
         from fusemax.analysis.json import group_records
 
         return group_records(self)

@@ -1,4 +1,4 @@
-"""The report of an analysis, for a person."""
+"""The report of an analysis, as tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tables(analysis: Analysis) -> Iterator[Table]:
 
 
 def _passes(analysis: Analysis) -> Table:
-    """The groups with something to say, and in one line those without."""
+    """A row for each group with several passes or a footprint, and one line with all others."""
     plain = [name for name, facts in analysis.groups.items() if _is_plain(facts)]
     rows = [_pass_row(analysis, name, facts) for name, facts in analysis.groups.items() if name not in plain]
     headers = ["rank", "passes", "lives across", "least on chip (elements)", "grows with it"]
@@ -105,7 +105,7 @@ def _einsums(analysis: Analysis, short: Mapping[Points, sympy.Symbol]) -> Table:
 
 
 def _points(space: Points, analysis: Analysis) -> str:
-    """What a short name stands for."""
+    """The meaning of a short name."""
     number = f" = {readable_number(space.number(analysis.sizes))}" if space.sizes <= analysis.sizes.keys() else ""
     return f"{space.symbolic()}{number}, the points ({joined(space.variables)}) within the filters"
 

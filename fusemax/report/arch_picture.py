@@ -1,4 +1,4 @@
-"""An architecture as a picture of its memories and arrays; with a mapping, what is held and what runs in each."""
+"""An architecture as a picture of its memories and arrays; with a mapping, the tensors and Einsums in each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEMORY, UNIT, INK, FAINT = "#dbe9f6", "#fdebd0", "#222222", "#666666"
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A memory or an array: its name, what it is, and what is in it."""
+    """A memory or an array: its name, its facts, and its contents."""
 
     title: str
     facts: str
@@ -36,7 +36,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Memories below each other, outermost first, units side by side below them, and what is written between."""
+    """Memories below each other, outermost first, units side by side below them, and the rates of the links between."""
 
     title: str
     subtitle: str
@@ -54,7 +54,7 @@ def arch_sheet(arch: Arch) -> Sheet:
 
 
 def mapping_sheet(shown: ShownMapping) -> Sheet:
-    """The picture of a mapping: what is held in each memory, and what runs on each unit."""
+    """The picture of a mapping: the tensors in each memory, and the Einsums on each unit."""
     arch = shown.arch
     inside: dict[str, dict[int, list[str]]] = {}
     for phase, resident in shown.residents():
@@ -90,7 +90,7 @@ def _operations(unit: Unit) -> Iterator[str]:
 
 
 def _links(arch: Arch) -> Iterator[str]:
-    """What is written between a memory and the next, and then between the innermost and each unit."""
+    """The rates between each memory and the next, then between the innermost and each unit."""
     for memory in arch.memories[:-1]:
         yield "" if memory.bandwidth_bytes_s is None else f"{readable_bytes(memory.bandwidth_bytes_s)}/s"
     for unit in arch.units:

@@ -1,4 +1,4 @@
-"""An architecture as a tree that a person reads: memories with their sizes, units with their axes and operations."""
+"""An architecture as a tree of text: memories with their sizes, units with their axes and operations."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def arch_tree(arch: Arch) -> Tree:
 
 
 def memory_facts(memory: Memory) -> tuple[str, ...]:
-    """What an architecture says of a memory, each in a few words."""
+    """The size, bandwidth, area and energies of a memory, as far as they are known."""
     return (
         *([] if memory.size_bytes is None else [readable_bytes(memory.size_bytes)]),
         *([] if memory.bandwidth_bytes_s is None else [f"{readable_bytes(memory.bandwidth_bytes_s)}/s"]),

@@ -1,4 +1,4 @@
-"""What `fusemax check` found in one file."""
+"""The result of checking one file."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def draw(picture: Picture, ax: Axes | None = None) -> Figure:
 
 
 def _legend(picture: Picture) -> str:
-    """What is not plain to see."""
+    """The meaning of grey boxes and dashed arrows, if there are any."""
     told = []
     if any(box.text and box.in_pass is None for box in picture.boxes):
         told.append(f"grey: does not traverse {picture.rank}")

@@ -1,4 +1,4 @@
-"""A front as a picture: a point for each mapping or machine, and a line through those that none dominates in a panel."""
+"""A front as a picture: a point for each mapping or machine, and a line through the undominated points of each panel."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 AXES = {"latency": ("latency (s)", 1.0), "energy": ("energy (J)", 1.0), "area": ("area (mm^2)", 1e6),
         "buffer": ("buffer (MiB)", 2.0**-20)}  # fmt: skip
-"""How each axis is called, and by what its values are multiplied."""
+"""The label of each axis, and the factor of its values."""
 MOST_TITLED = 12
-"""Points have their titles beside them if there are no more than these."""
+"""Titles stand beside points up to this number of points."""
 WIDE = 10.0
 """An axis whose values differ by more than this factor is logarithmic."""
 
@@ -42,7 +42,7 @@ def draw_front(front: Front, ax: Axes | None = None) -> Figure:
 
 
 def _draw(axes: Axes, front: Front, across: str, up: str) -> None:
-    """One panel. Of three axes it shows two: points that are only good by the third are off its line."""
+    """One panel. Of three axes it shows two: points that are undominated by the third axis alone are off its line."""
     (label_x, times_x), (label_y, times_y) = AXES[across], AXES[up]
     xs = np.array([point.value(across) * times_x for point in front.points])
     ys = np.array([point.value(up) * times_y for point in front.points])

@@ -21,7 +21,7 @@ WIDE = 200
 EDGE_SHARE = 0.002
 """A task has an edge if it takes so much of the width; the edges of shorter ones would cover them."""
 PLATE: dict[str, Any] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.65, "linewidth": 0}
-"""What labels stand on, to be read on any colour and hatching."""
+"""The background of labels, which keeps them readable on any colour and hatching."""
 
 
 def draw_gantt(traces: Sequence[Trace], ax: Axes | None = None) -> Figure:
@@ -94,7 +94,7 @@ def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
 
 
 def _lanes(tasks: Sequence[Slice]) -> list[tuple[float, float]]:
-    """The part of its band that each task takes, from top to bottom: those that take turns stand one above the other."""
+    """The part of its band that each task takes, from top to bottom: tasks that share the unit cycle by cycle stand one above the other."""
     turns = Counter(task.start for task in tasks if task.end > task.start)
     seen: Counter[float] = Counter()
     lanes = []

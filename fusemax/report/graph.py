@@ -1,6 +1,6 @@
-"""A cascade as a picture: Einsums as boxes, tensors as arrows, the ends of passes as lines; what stands where, as data.
+"""A cascade as a picture: Einsums as boxes, tensors as arrows, the ends of passes as lines; the layout, as data.
 
-`fusemax.report.drawing` puts it on paper. Lengths are in units of 0.8 inch; y grows upwards.
+`fusemax.report.drawing` draws it. Lengths are in units of 0.8 inch; y grows upwards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An Einsum, or, without a text, an input: its middle, and in which pass it is, if it is in one."""
+    """An Einsum, or, without a text, an input: its middle, and its pass, if it is in one."""
 
     name: str
     text: str
@@ -84,7 +84,7 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """The end of a pass, at a height: what it completes, and what lives across."""
+    """The end of a pass, at a height: the tensors that it completes, and those that live across it."""
 
     y: float
     above: str
@@ -125,7 +125,7 @@ def picture_of(analysis: Analysis, rank: str | None = None) -> Picture:
 
 
 def _chosen(analysis: Analysis, rank: str | None) -> GroupFacts:
-    """The group that is asked for, else the one with most passes; of these rather one with something to keep."""
+    """The group of a rank, else the one with most passes, preferably with a live footprint."""
     if rank is not None:
         return analysis.group(rank)
     if not analysis.groups:
@@ -159,7 +159,7 @@ def _arrows(checked: Checked, inputs: Sequence[str]) -> tuple[Arrow, ...]:
 
 
 def _moments(checked: Checked, passes: GroupPasses, inputs: int, arrows: Sequence[Arrow]) -> list[float]:
-    """When each box reads, at the latest, and not before what it reads; inputs last of all, as they wait for nobody."""
+    """When each box reads, at the latest, and not before what it reads; inputs last of all, as they depend on nothing."""
     before: dict[int, list[int]] = {}
     for arrow in arrows:
         if not arrow.back:
@@ -172,7 +172,7 @@ def _moments(checked: Checked, passes: GroupPasses, inputs: int, arrows: Sequenc
 
 
 def _rows(inputs: int, moments: Sequence[float], arrows: Sequence[Arrow]) -> list[int]:
-    """The row of each box: below all that it reads and all of earlier moments; what reads nothing above a reader."""
+    """The row of each box: below all that it reads and all of earlier moments; a box that reads nothing stands above a reader."""
     before: dict[int, list[int]] = {}
     after: dict[int, list[int]] = {}
     for arrow in arrows:
@@ -264,7 +264,7 @@ def _apart(xs: Sequence[float], levels: Sequence[int], widths: Sequence[float], 
 def _with_ports(
     boxes: Sequence[Box], edges: Sequence[Point], arrows: Sequence[Arrow], lanes: Sequence[Sequence[Point]]
 ) -> tuple[Arrow, ...]:
-    """The arrows with their ways; they leave and reach an edge of a box side by side, in the order of where they go.
+    """The arrows with their ways; they leave and reach an edge of a box side by side, in the order of their other ends.
 
     `edges` are those of each box's row: up to them an arrow goes straight, so that it crosses no taller box beside.
     """

@@ -1,4 +1,4 @@
-"""A mapping as a tree that a person reads: its loops, who runs where, what is held where, with extents if known."""
+"""A mapping as a tree of text: its loops, units and storage, with extents if the sizes are known."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Held:
 
 @dataclass(frozen=True)
 class ShownMapping(Result):
-    """A mapping with what is known beside it; `bound` has sizes, if they were given, `at` says which."""
+    """A mapping, its architecture and its cascade; `bound` has sizes, if they were given, `at` is their title."""
 
     mapping: MappingFile
     arch: Arch
@@ -109,7 +109,7 @@ class ShownMapping(Result):
         }
 
     def room(self) -> Iterator[str]:
-        """How much of each memory is held at once, if the sizes are known."""
+        """The bytes of each memory that are in use at once, if the sizes are known."""
         if self.bound is None:
             return
         for memory in self.arch.memories:
@@ -183,7 +183,7 @@ class ShownMapping(Result):
                 assert_never(node)
 
     def _spilled(self, node: Hold) -> str:
-        """What a `hold` line says of a share that does not fit."""
+        """The spilled share of a `hold` line, in words."""
         match node.spill:
             case None:
                 return ""
@@ -240,7 +240,7 @@ class ShownMapping(Result):
     # ------------------------------------------------------------------------------------------------------ as a whole
 
     def residents(self) -> Iterator[tuple[int, Held | tuple[str, PlacedEinsum]]]:
-        """Everything that is held and every Einsum on its unit, with the number of its phase, from 1; 0 without phases."""
+        """Every tile in a memory and every Einsum on its unit, with the number of its phase, from 1; 0 without phases."""
         phase = 0
         for node, around in located(self._body):
             phase += isinstance(node, Block) and not around
@@ -251,7 +251,7 @@ class ShownMapping(Result):
                     yield from ((phase, (unit, placed)) for placed in einsums)
 
     def summary(self, resident: Held | tuple[str, PlacedEinsum]) -> str:
-        """What is held or runs, in a few words."""
+        """A tile or an Einsum, in a few words."""
         if isinstance(resident, Held):
             return _held(resident)
         placed = resident[1]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MARKS = "published"
 MOST_ANNOTATED = 30
-"""Bars have their values written on them if there are no more than these."""
+"""Values are written on bars up to this number of bars."""
 
 Place = tuple[str | None, int | None]
 """A model and a length."""
@@ -38,7 +38,7 @@ class Series:
 class Chart:
     """Bars by place: groups of series side by side or, if `stacked`, on each other in groups of their own.
 
-    `one` is where a line says what the bars are relative to; `percent` and `log` are about the vertical axis.
+    `one` is the height of a line to which the bars are relative; `percent` and `log` are about the vertical axis.
     """
 
     title: str
@@ -52,7 +52,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One stacked bar: what stands below it, and its parts by name."""
+    """One stacked bar: its place, its label, and its parts by name."""
 
     place: Place
     label: str
@@ -138,7 +138,7 @@ def draw_charts(charts: Sequence[Chart | StackedChart], ax: Axes | None = None) 
 
 
 def _width(chart: Chart | StackedChart) -> float:
-    """Inches: room for every bar, within what a page can hold."""
+    """Inches: space for every bar, within a page."""
     if isinstance(chart, StackedChart):
         return max(6.4, min(18.0, 1.4 + 0.26 * len(chart.stacks)))
     bars = len(chart.places) * len(chart.series)
@@ -146,7 +146,7 @@ def _width(chart: Chart | StackedChart) -> float:
 
 
 def _annotated(chart: Chart) -> bool:
-    """Whether the bars have their values written on them."""
+    """Whether values are written on the bars."""
     return len(chart.places) * len(chart.series) <= MOST_ANNOTATED
 
 
@@ -184,7 +184,7 @@ def _draw_bars(axes: Axes, chart: Chart) -> None:
 
 
 def _apart(chart: Chart) -> bool:
-    """Whether the bars are too far apart for one another on a linear axis."""
+    """Whether the values differ too much for a linear axis."""
     values = [value for series in chart.series for value in series.values if value]
     return bool(values) and max(values) > 30 * min(values)
 
@@ -211,7 +211,7 @@ def _as_percent(axes: Axes) -> None:
 
 
 def _positions(places: Sequence[Place]) -> list[float]:
-    """Where the groups stand: one beside another, with a gap between models."""
+    """The positions of the groups, side by side, with a gap between models."""
     found: list[float] = []
     for i, (model, _) in enumerate(places):
         step = 0.0 if not found else 1.0 if model == places[i - 1][0] else 1.4

@@ -1,4 +1,4 @@
-"""What a study published, evaluated again: its figures as tables and pictures, and the differences to its values."""
+"""A published study, evaluated again: its figures as tables and pictures, and the differences to its values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Key = tuple[str, str | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A quantity of one run: what the model says, what was published, and how far they may be apart, relative."""
+    """A quantity of one run: the value of the model, the published value, and the relative tolerance."""
 
     quantity: str
     mapping: str
@@ -54,7 +54,7 @@ class Difference:
 
     @property
     def place(self) -> str:
-        """The run, for a person."""
+        """The run in words: mapping, model and length."""
         return f"{self.mapping}, {self.model} {readable_length(self.seq)}"
 
     def to_json(self) -> Json:
@@ -64,7 +64,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """A published average of ratios to a mapping, and what the model says."""
+    """A published average of ratios to a mapping, and the value of the model."""
 
     quantity: str
     mapping: str
@@ -90,7 +90,7 @@ class Reproduction(Result):
 
     @property
     def largest(self) -> tuple[Difference, ...]:
-        """The largest difference of each quantity, and the largest of those outside of their tolerance first."""
+        """The largest difference of each quantity; differences outside of their tolerance come before others."""
         found: dict[str, Difference] = {}
         for difference in self.differences:
             before = found.get(difference.quantity)
@@ -236,7 +236,7 @@ def _record(row: Row, published: Published | None) -> Record:
 
 
 def _differences(study: Study, comparison: Comparison) -> Iterator[Difference]:
-    """Every quantity of every published run: what was measured, and what the figures show."""
+    """Every quantity of every published run, measured or shown in figures."""
     rows = {(row.mapping, row.model, row.seq): row for row in comparison.rows}
     base = {(p.model, p.seq): p for p in study.values if p.mapping == study.baseline}
     for p in study.values:
@@ -262,7 +262,7 @@ def _far(difference: Difference) -> tuple[bool, float]:
 
 
 def _averages(study: Study, comparison: Comparison) -> Iterator[Average]:
-    """Published averages, and the model's."""
+    """Published averages, and the values of the model."""
     over = study.averages.over
     means = averages(comparison.against(over)) if over else {}
     for mapping, published in study.averages.speedup.items():
@@ -275,7 +275,7 @@ def _averages(study: Study, comparison: Comparison) -> Iterator[Average]:
 
 
 def _values(figure: Figure) -> Value:
-    """What a figure shows of a row."""
+    """The quantity of a row that a figure shows."""
     match figure.shows:
         case Shows.SPEEDUP:
             return lambda row: row.speedup
@@ -285,7 +285,7 @@ def _values(figure: Figure) -> Value:
 
 
 def _published_values(study: Study, figure: Figure) -> Value:
-    """What was published of what a figure shows."""
+    """The published values of the quantity that a figure shows."""
     values = {(p.mapping, p.model, p.seq): p for p in study.values}
 
     def published(row: Row) -> float | None:
@@ -323,7 +323,7 @@ def _stacks(study: Study, figure: Figure) -> Iterator[Stack]:
 def utilization_by_einsum(estimate: Estimate, arch: Arch, unit: str) -> dict[str, float]:
     """The share of a unit's operation slots that each Einsum uses; chained operators count as if they were not.
 
-    Raises `FusemaxError` for a unit that the architecture has not.
+    Raises `FusemaxError` for a unit that the architecture lacks.
     """
     found = next((candidate for candidate in arch.units if candidate.name == unit), None)
     if found is None:
@@ -341,7 +341,7 @@ def utilization_by_einsum(estimate: Estimate, arch: Arch, unit: str) -> dict[str
 
 
 def _figure_table(chart: Chart) -> Table:
-    """A row for each model and length, a column for each mapping; what was published in brackets."""
+    """A row for each model and length, a column for each mapping; published values in brackets."""
     rows = []
     for i, (model, seq) in enumerate(chart.places):
         cells = [_cell(s.values[i], s.published[i] if s.published else None, chart.percent) for s in chart.series]
@@ -371,5 +371,5 @@ def _breakdown_table(figure: Figure, chart: StackedChart) -> Table:
 
 
 def _difference(relative: float) -> str:
-    """A relative difference as a person reads it."""
+    """A relative difference in a few characters."""
     return "0" if abs(relative) < 1e-12 else f"{relative:+.1%}" if abs(relative) >= 1e-3 else f"{relative:+.0e}"

@@ -1,4 +1,4 @@
-"""What `fusemax run` found: the outputs of an execution, and how far they are from a reference."""
+"""The result of a run: its outputs in numbers, and their differences to a reference."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class RunResult(Result):
         }
 
     def tables(self) -> Iterator[Table]:
-        """A row for each output, and how far they are from the reference."""
+        """A row for each output, and their largest difference to the reference."""
         sizes = ", ".join(f"{rank}={size}" for rank, size in self.sizes.items())
         inputs = "inputs from a file" if self.seed is None else f"random inputs, seed {self.seed}"
         headers = ("output", "shape", "min", "mean", "max")

@@ -1,4 +1,4 @@
-"""A published study of machines of several sizes, evaluated again: latency against area, and areas of whole chips."""
+"""A published study of machines of several sizes, evaluated again: latency over area, and areas of whole chips."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Row:
 class Comparison(Result):
     """The rows of a comparison, mapping by mapping; prints itself as a table.
 
-    `others` are the same rows under the other accounting, if there is a baseline; `remarks` say what was assumed.
+    `others` are the same rows under the other accounting, if there is a baseline; `remarks` are assumptions, in words.
     """
 
     rows: tuple[Row, ...]
@@ -98,7 +98,7 @@ class Comparison(Result):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was assumed, and which ratios change with the accounting."""
+        """Assumptions, and the ratios that change with the accounting."""
         from fusemax.study.tables import accounting_notes
 
         return (*self.remarks, *accounting_notes(self))
@@ -130,7 +130,7 @@ class Comparison(Result):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where mappings are compared: a model at a length, or, with both None, given shapes alone."""
+    """A point of a comparison: a model at a length, or, with both None, given shapes alone."""
 
     model: str | None
     seq: int | None
@@ -138,7 +138,7 @@ class Point:
 
     @property
     def title(self) -> str:
-        """The point for a person.
+        """The point in words.
 
         >>> Point("bert", 65536, {}).title
         'bert 64K'
@@ -161,8 +161,8 @@ def compare(
 ) -> Comparison:
     """Cost mappings, by name or as data, for every model and sequence length (elements); one of them needs no list.
 
-    Each mapping runs its own cascade on its own architecture, or on `arch`; `shapes` overrule sizes of the models, and
-    without models are all there is. Without lengths the models keep their own.
+    Each mapping runs its own cascade on its own architecture, or on `arch`; `shapes` overrule sizes of the models; without
+    models they are the only point. Without lengths the models keep their own.
     Raises `FusemaxError` as `evaluate` does, and for a baseline that is not among the mappings.
 
     >>> rows = compare(["flat", "fusemax-binding"], ["bert"], [1024], baseline="flat").of("fusemax-binding")
@@ -196,7 +196,7 @@ def compare(
 
 @contextmanager
 def _naming(mapping: str | None) -> Iterator[None]:
-    """Errors inside that have no place begin with the mapping that they are of, unless they name it anyway."""
+    """Prefix the errors inside that have no place with the name of their mapping, unless they name it."""
     try:
         yield
     except FusemaxError as error:

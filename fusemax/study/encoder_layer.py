@@ -1,4 +1,4 @@
-"""A whole encoder layer: attention by its mappings, and the linear layers beside it, each as well as it can be done."""
+"""A whole encoder layer: attention by its mappings, then linear layers by the best mapping of each."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class _Layers:
         )  # fmt: skip
 
     def layer(self, name: str, arch: Arch, sizes: dict[str, int], freely: bool) -> dict[str, Estimate]:
-        """One linear layer, under both accountings; it is the quickest, then that which moves least, under either."""
+        """One linear layer under both accountings, by the quickest mapping, then the one with least traffic."""
         key = (arch.name, tuple(sorted(sizes.items())), freely)
         if key not in self.known:
             if name not in self.files:

@@ -1,4 +1,4 @@
-"""Comparisons as tables for a person."""
+"""Comparisons as tables."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _averages(comparison: Comparison) -> Table:
 
 
 def accounting_notes(comparison: Comparison) -> tuple[str, ...]:
-    """For each mapping whose energy ratio depends on the accounting, by how much it does."""
+    """A note for each mapping whose energy ratio depends on the accounting, with both ratios."""
     found = []
     for mapping in comparison.mappings if comparison.others else ():
         mine = _means(comparison.of(mapping))[2]
