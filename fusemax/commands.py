@@ -15,6 +15,8 @@ from fusemax.validate import check, solve_shapes
 from fusemax.validate.shapes import shape_names
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fusemax.analysis import Analysis
     from fusemax.bind.parameters import Chosen
     from fusemax.ir.arch import Arch
@@ -80,7 +82,9 @@ def executed(
     checked = check(load_cascade(name))
     reference = None if against is None else check(load_cascade(against))
     sizes = shapes_for(checked, model, length, shapes)
-    arrays: Mapping[str, Any] = stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
+    arrays: Mapping[str, ArrayLike] = (
+        stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
+    )
     start = time.perf_counter()
     results = execute(checked, arrays, sizes)
     seconds = time.perf_counter() - start
@@ -374,7 +378,7 @@ def _ranks(checked: Checked) -> list[str]:
     return [rank for tensor in checked.inputs for rank in tensor.ranks]
 
 
-def _lengths(checked: Checked, arrays: Mapping[str, Any]) -> list[int]:
+def _lengths(checked: Checked, arrays: Mapping[str, ArrayLike]) -> list[int]:
     import numpy as np
 
     return [length for tensor in checked.inputs for length in np.shape(arrays[tensor.name])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     Kind = click.ParamType[Any]
 else:  # not generic in older releases
     Kind = click.ParamType
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Command(click.Command):
@@ -54,9 +58,9 @@ class Sizes(Kind):
 
     name = "rank=size"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[tuple[str, int]]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[tuple[str, int]]:
         """Each rank with its size."""
-        return [self._pair(part) for part in re.split(r"[,\s]+", value.strip())]
+        return [self._pair(part) for part in re.split(r"[,\s]+", str(value).strip())]
 
     def _pair(self, text: str) -> tuple[str, int]:
         rank, equals, size = text.partition("=")
@@ -82,7 +86,7 @@ class Integer(Kind):
     def __init__(self, what: str, least: int) -> None:
         self.what, self.least = what, least
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The integer."""
         return integer(str(value), self.what, self.least)
 
@@ -107,7 +111,7 @@ class Items(Kind):
     def __init__(self, kind: Kind) -> None:
         self.kind, self.name = kind, kind.name
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[object]:
         """The values."""
         items = [item.strip() for item in str(value).split(",")]
         if not all(items):
@@ -120,7 +124,7 @@ class Items(Kind):
         return [CompletionItem(f"{before}{comma}{item.value}") for item in self.kind.shell_complete(ctx, param, last)]
 
     @staticmethod
-    def joined(ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]) -> list[Any]:
+    def joined(ctx: click.Context, param: click.Parameter, values: tuple[list[object], ...]) -> list[object]:
         """The values of all options, each once."""
         return list(dict.fromkeys(value for several in values for value in several))
 
@@ -139,7 +143,7 @@ class Shown(Kind):
 class Word(click.Choice[str]):
     """One of several words; old ones are read for a release."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The word."""
         return super().convert(current(str(value)), param, ctx)
 
@@ -149,7 +153,7 @@ class Setting(Kind):
 
     name = "name=value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """The parameter and the text of its value."""
         name, equals, text = str(value).partition("=")
         if not equals or not name.strip():
@@ -200,7 +204,7 @@ accounting_option = click.option(
 )  # fmt: skip
 
 
-def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def shape_options(command: Callable[P, R]) -> Callable[P, R]:
     """`--shape`, `--model` and `--seq`."""
     options = [
         shape_option,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -29,7 +28,7 @@ class Window(Kind):
 
     name = "cycles"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
         """The two cycles."""
         begin, colon, end = str(value).partition(":")
         first, last = _cycles(begin, 0.0), _cycles(end, float("inf"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fusemax.errors import FusemaxError
 from fusemax.report.figures import COLORS, HATCHES, labelled, panels
@@ -20,7 +20,7 @@ WIDE = 200
 """Characters of a label that would stand side by side over the whole width."""
 EDGE_SHARE = 0.002
 """A task has an edge if it takes so much of the width; the edges of shorter ones would cover them."""
-PLATE: dict[str, Any] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.65, "linewidth": 0}
+PLATE: dict[str, str | float] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.65, "linewidth": 0}
 """The background of labels, which keeps them readable on any colour and hatching."""
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, assert_never
+from typing import assert_never
 
 from fusemax.bind.bind import BoundMapping
 from fusemax.bind.capacity import used_bytes
+from fusemax.bind.parameters import Value
 from fusemax.bind.tensors import rank_variables, with_places
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
@@ -62,7 +63,7 @@ class ShownMapping(Result):
     mapping: MappingFile
     arch: Arch
     checked: Checked
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
     bound: BoundMapping | None = None
     at: str = ""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from fusemax.report.figures import COLORS, HATCHES, labelled, panels
 from fusemax.study.compare import Comparison, Row
@@ -150,7 +150,16 @@ def _annotated(chart: Chart) -> bool:
     return len(chart.places) * len(chart.series) <= MOST_ANNOTATED
 
 
-def _style(index: int) -> dict[str, Any]:
+class _Style(TypedDict):
+    """How a bar is drawn."""
+
+    color: str
+    hatch: str
+    edgecolor: str
+    linewidth: float
+
+
+def _style(index: int) -> _Style:
     return {
         "color": COLORS[index % len(COLORS)],
         "hatch": HATCHES[index // len(COLORS) % len(HATCHES)],

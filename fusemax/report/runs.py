@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from fusemax.validate.shapes import shape_names
 from fusemax.view import Json, Record, Result, Table
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fusemax.reference import Array
 
 
@@ -141,7 +143,7 @@ def largest_difference(a: Array, b: Array) -> float:
     return float(np.where(np.isnan(apart), np.inf, apart).max(initial=0.0))
 
 
-def stored(path: Path) -> dict[str, Any]:
+def stored(path: Path) -> dict[str, ArrayLike]:
     """The arrays of a `.npz` file."""
     if not path.exists():
         raise FusemaxError(f"no file '{path}'", "name a file that `numpy.savez` wrote")
@@ -161,7 +163,7 @@ def stored(path: Path) -> dict[str, Any]:
 
 
 def reference_outputs(
-    checked: Checked, reference: Checked, arrays: Mapping[str, Any], sizes: Mapping[str, int]
+    checked: Checked, reference: Checked, arrays: Mapping[str, ArrayLike], sizes: Mapping[str, int]
 ) -> dict[str, Array]:
     """The outputs of the reference on the same inputs; it must have inputs and outputs in common with the cascade."""
     from fusemax.reference import execute

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from fusemax import resources
 from fusemax.bind.bind import bind
-from fusemax.bind.parameters import Chosen, chosen_for
+from fusemax.bind.extents import Amount
+from fusemax.bind.parameters import Chosen, Value, chosen_for
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
@@ -278,25 +278,25 @@ def evaluate_points(
     return {accounting: [found[i] for i in range(len(points))] for accounting, found in rows.items()}
 
 
-def _alike(chosen: Sequence[Mapping[str, Any]], sizes: Sequence[Mapping[str, int]]) -> Iterator[list[int]]:
+def _alike(chosen: Sequence[Mapping[str, Value]], sizes: Sequence[Mapping[str, int]]) -> Iterator[list[int]]:
     """Points of the same ranks, whose parameters differ in numbers only."""
-    groups: dict[Any, list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for i, parameters in enumerate(chosen):
         words = tuple((name, value if isinstance(value, tuple) else None) for name, value in parameters.items())
         groups.setdefault((words, tuple(sizes[i])), []).append(i)
     yield from groups.values()
 
 
-def _array(values: list[int]) -> Any:
+def _array(values: list[int]) -> Amount:
     return values[0] if len(values) == 1 else np.array(values, dtype=np.int64)
 
 
-def _joined(values: list[Any]) -> Any:
+def _joined(values: list[Value]) -> Value:
     return values[0] if isinstance(values[0], tuple) or len(values) == 1 else np.array(values)
 
 
 def _row(found: Estimate, point: Point, position: int, count: int) -> Row:
-    def at(value: Any) -> float:
+    def at(value: Amount) -> float:
         return float(np.broadcast_to(np.asarray(value), (count,))[position])
 
     bound = str(np.broadcast_to(np.asarray(found.bound), (count,))[position])
