@@ -8,10 +8,10 @@ import numpy as np
 from benchmarks.timing import Benchmark, report
 from fusemax import MapResult, check, load_arch, load_cascade, load_mapping, map_cascade
 from fusemax.mapper.constraints import Fixed
-from fusemax.mapper.cost.candidates import Family, cost
-from fusemax.mapper.space.template import Chosen, Template
+from fusemax.mapper.cost.candidates import Candidates, cost
+from fusemax.mapper.space.template import Template, TemplateChoice
 from fusemax.model.energy import Accounting
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import load_workload
 
 CANDIDATES_PER_S = 1_000_000
 CANDIDATES = 400_000
@@ -37,9 +37,9 @@ def candidates() -> Benchmark:
     checked, arch, mapping = check(load_cascade("attention-3pass")), load_arch("flat-cloud"), load_mapping("flat")
     sizes = shapes("bert", 256 * KIB)
     space = Template(checked, arch, mapping, sizes, Fixed())
-    tree = space.family(Chosen(WORDS))
+    tree = space.candidates(TemplateChoice(WORDS))
     rows = np.resize(tree.grid["rows"], CANDIDATES)
-    many = Family(tree.mapping, tree.words, {"rows": rows}, tree.share)
+    many = Candidates(tree.mapping, tree.words, {"rows": rows}, tree.share)
     what = f"cost {CANDIDATES:,} candidates of FLAT's space"
     return Benchmark(what, CANDIDATES / CANDIDATES_PER_S, lambda: cost(checked, arch, many, sizes, Accounting.FULL), 5)
 

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from fusemax.study.compare import Comparison as Comparison
     from fusemax.study.compare import compare as compare
     from fusemax.syntax.cascade.parser import parse as parse
-    from fusemax.syntax.files import load_cascade as load_cascade
-    from fusemax.syntax.mapping.parser import load_mapping as load_mapping
+    from fusemax.syntax.load import load_arch as load_arch
+    from fusemax.syntax.load import load_cascade as load_cascade
+    from fusemax.syntax.load import load_mapping as load_mapping
+    from fusemax.syntax.load import load_workload as load_workload
     from fusemax.syntax.mapping.parser import parse_mapping as parse_mapping
-    from fusemax.syntax.yaml.arch import load_arch as load_arch
     from fusemax.syntax.yaml.arch import parse_arch as parse_arch
-    from fusemax.syntax.yaml.workload import load_workload as load_workload
     from fusemax.validate import check as check
 
 _NAMES = {
@@ -56,10 +56,9 @@ _NAMES = {
     "fusemax.sim.trace": ("Trace",),
     "fusemax.study.compare": ("Comparison", "compare"),
     "fusemax.syntax.cascade.parser": ("parse",),
-    "fusemax.syntax.files": ("load_cascade",),
-    "fusemax.syntax.mapping.parser": ("load_mapping", "parse_mapping"),
-    "fusemax.syntax.yaml.arch": ("load_arch", "parse_arch"),
-    "fusemax.syntax.yaml.workload": ("load_workload",),
+    "fusemax.syntax.load": ("load_arch", "load_cascade", "load_mapping", "load_workload"),
+    "fusemax.syntax.mapping.parser": ("parse_mapping",),
+    "fusemax.syntax.yaml.arch": ("parse_arch",),
     "fusemax.validate": ("check",),
 }
 """The public names of each module."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Checked
-from fusemax.syntax.files import load_cascade
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import load_cascade, load_workload
 from fusemax.validate import check, solve_shapes
 from fusemax.validate.shapes import shape_names
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from fusemax.bind.parameters import Chosen
     from fusemax.ir.arch import Arch
     from fusemax.ir.mapping import Mapping as MappingFile
+    from fusemax.mapper.options import SearchOptions
     from fusemax.mapper.pareto import Front
     from fusemax.mapper.result import MapResult
     from fusemax.model.estimate import Estimate
@@ -56,7 +56,7 @@ def analyzed(
 ) -> Analysis:
     """Load, check and analyze."""
     from fusemax.analysis import analyze
-    from fusemax.syntax.yaml.arch import load_arch
+    from fusemax.syntax.load import load_arch
 
     cascade = load_cascade(name)
     machine = None if arch is None else load_arch(arch)
@@ -128,7 +128,7 @@ def evaluated(
     from dataclasses import replace
 
     from fusemax.model import evaluate
-    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.syntax.load import load_mapping
 
     mapping = load_mapping(name)
     machine, checked = _machine_and_cascade(mapping, arch)
@@ -158,8 +158,8 @@ def simulated(
     from fusemax.bind.bind import bind
     from fusemax.report.gantt import MOST_DRAWN
     from fusemax.report.simulations import check_numbers, write_files
-    from fusemax.sim.simulate import MOST_SLICES, run, seen
-    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.sim.simulate import MOST_SLICES, check_window, run
+    from fusemax.syntax.load import load_mapping
 
     mapping = load_mapping(name)
     machine, checked = _machine_and_cascade(mapping, arch)
@@ -167,7 +167,8 @@ def simulated(
     with chosen.explained():
         bound = bind(checked, machine, mapping, point.shapes, chosen.values)
     error = check_numbers(bound, progress) if checks else None
-    found = seen(run(bound, window, progress=progress, most=MOST_SLICES if plot is None else MOST_DRAWN), window)
+    most = MOST_SLICES if plot is None else MOST_DRAWN
+    found = check_window(run(bound, window, progress=progress, most=most), window)
     write_files(bound, found, window, trace, plot, progress)
     return replace(found, model=point.model, seq=point.seq, error=error, notes=_notes(chosen))
 
@@ -177,43 +178,30 @@ def mapped(
     arch: str | None,
     *,
     shapes: Mapping[str, int],
+    options: SearchOptions,
     model: str | None = None,
     length: int | None = None,
-    template: str | None = None,
     against: str | None = None,
     simulates: bool = False,
     checks: bool = False,
-    limit: int | None = None,
     name: str | None = None,
-    accounting: str = "full",
-    **wanted: Any,
 ) -> MapResult:
     """Search for the best mappings; say what changed to another one, and run the best."""
     from dataclasses import replace
 
     from fusemax.bind.bind import bind
     from fusemax.mapper import map_cascade
-    from fusemax.mapper.search.search import MOST_TREES
     from fusemax.model import evaluate
     from fusemax.report.simulations import check_numbers
     from fusemax.sim.simulate import run
-    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.syntax.load import load_mapping
 
-    tree = None if template is None else load_mapping(template)
+    tree = options.loaded_template()
     if tree is None and (cascade is None or arch is None):
         raise FusemaxError("a search needs a cascade and an architecture", "add --cascade and --arch, or --template")
     machine, checked = _machine_and_cascade(tree, arch, cascade)
     sizes = shapes_for(checked, model, length, shapes)
-    result = map_cascade(
-        checked,
-        machine,
-        sizes,
-        template=tree,
-        limit=limit or MOST_TREES,
-        accounting=accounting,
-        even=simulates,
-        **wanted,
-    )
+    result = map_cascade(checked, machine, sizes, replace(options, template=tree, even=options.even or simulates))
     files = (
         {"cascade": cascade or tree.cascade, "arch": arch or tree.arch} if tree else {"cascade": cascade, "arch": arch}
     )
@@ -222,7 +210,7 @@ def mapped(
     if against is not None:
         named = load_mapping(against)
         point, chosen = _point(named, checked, shapes, model, length, {})
-        other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=accounting)
+        other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=options.accounting)
     if simulates and best and not result.statistics.interrupted:
         bound = bind(checked, machine, best[0].mapping, sizes, {})
         error = check_numbers(bound) if checks else None
@@ -249,7 +237,7 @@ def compared(
     """
     from fusemax.study.compare import compare
     from fusemax.study.encoder_layer import end_to_end as encoder_layers
-    from fusemax.syntax.mapping.parser import load_mapping
+    from fusemax.syntax.load import load_mapping
 
     mappings = [load_mapping(name) for name in names]
     against = dict(zip(names, (mapping.name for mapping in mappings), strict=True)).get(baseline or "", baseline)
@@ -270,10 +258,10 @@ def reproduced(names: Sequence[str] = ()) -> tuple[Reproduction | SizesReproduct
     from fusemax import resources
     from fusemax.report.reproduce import reproduce
     from fusemax.report.sizes import reproduce_sizes
-    from fusemax.syntax.yaml.study import KIND, SIZES, load_sizes_study, load_study
+    from fusemax.syntax.load import SIZES, STUDIES, load_sizes_study, load_study
 
     sizes = resources.names(SIZES, ".yaml")
-    wanted = names or (*resources.names(KIND, ".yaml"), *sizes)
+    wanted = names or (*resources.names(STUDIES, ".yaml"), *sizes)
     return tuple(
         reproduce_sizes(load_sizes_study(name)) if name in sizes else reproduce(load_study(name)) for name in wanted
     )
@@ -284,23 +272,25 @@ def traded(
     arch: str | None,
     *,
     shapes: Mapping[str, int],
+    options: SearchOptions,
     model: str | None = None,
     length: int | None = None,
     mapping: str | None = None,
-    template: str | None = None,
-    **wanted: Any,
+    of: Sequence[str] = (),
+    dims: Sequence[int] = (),
 ) -> Front:
     """The front of a cascade on an architecture; of machines of other sizes with the mapping of the shipped study, if
     nothing else is named."""
+    from dataclasses import replace
+
     from fusemax import resources
     from fusemax.mapper.pareto import pareto
-    from fusemax.syntax.mapping.parser import load_mapping
-    from fusemax.syntax.yaml.study import SIZES, load_sizes_study
+    from fusemax.syntax.load import SIZES, load_mapping, load_sizes_study
 
-    if wanted.get("dims") and not (cascade or mapping or template):
+    if dims and not (cascade or mapping or options.template):
         mapping = load_sizes_study(resources.names(SIZES, ".yaml")[0]).mapping
     named = None if mapping is None else load_mapping(mapping)
-    tree = None if template is None else load_mapping(template)
+    tree = options.loaded_template()
     file = named or tree
     if file is None and (cascade is None or arch is None):
         raise FusemaxError(
@@ -309,7 +299,8 @@ def traded(
     machine, checked = _machine_and_cascade(file, arch, cascade)
     sizes = shapes_for(checked, model, length, shapes)
     chosen = None if named is None else _point(named, checked, shapes, model, length, {})[1].values
-    return pareto(checked, machine, sizes, mapping=named, template=tree, parameters=chosen, **wanted)
+    options = replace(options, template=tree)
+    return pareto(checked, machine, sizes, options, of=of, mapping=named, parameters=chosen, dims=dims)
 
 
 def shown(
@@ -345,8 +336,7 @@ def _machine_and_cascade(
     mapping: MappingFile | None, arch: str | None, cascade: str | None = None
 ) -> tuple[Arch, Checked]:
     """The named architecture and cascade, else those of a mapping."""
-    from fusemax.syntax.mapping.parser import arch_of, cascade_of
-    from fusemax.syntax.yaml.arch import load_arch
+    from fusemax.syntax.load import arch_of, cascade_of, load_arch
 
     machine = arch_of(mapping) if mapping and not arch else load_arch(arch or "")
     return machine, check(cascade_of(mapping) if mapping and not cascade else load_cascade(cascade or ""))

@@ -82,7 +82,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake, or, in `Checked.notes`, one remark: what, where, and how to mend it.
+    """One mistake, or, in `Checked.notes`, one remark: a message, its place, and a hint that mends it.
 
     >>> print(Problem("rank 'M' has no size", hint="give --shape M=64"))
     rank 'M' has no size
@@ -101,7 +101,7 @@ class Problem:
 
 
 class FusemaxError(Exception):
-    """What a user can mend; `problems` holds every mistake that was found, and the text shows the first of many.
+    """The mistakes of a user; `problems` holds all that were found, and the text shows the first of many.
 
     >>> raise FusemaxError([Problem("no such file")])
     Traceback (most recent call last):
@@ -148,7 +148,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def _folded(name: str) -> str:
-    """The name without what the eye takes for the same: upper and lower case, O and 0, l and 1."""
+    """The name without differences that are hard to see: upper and lower case, O and 0, l and 1."""
     return name.lower().replace("o", "0").replace("l", "1")
 
 
@@ -163,7 +163,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 
 
 def listed(names: Iterable[str], limit: int = 8, word: str = "and") -> str:
-    """Names as a person lists them.
+    """Names in quotes, with commas and a word before the last.
 
     >>> listed(["K", "Q", "V"]), listed(["full", "published"], word="or")
     ("'K', 'Q' and 'V'", "'full' or 'published'")

@@ -19,6 +19,7 @@ MOVED = {
     "syntax.arch": "syntax.yaml.arch",
     "syntax.workload": "syntax.yaml.workload",
     "syntax.study": "syntax.yaml.study",
+    "syntax.files": "syntax.load",
     "syntax.teaal": "syntax.importers.teaal",
     "model.choose": "bind.parameters",
     "model.compare": "study.compare",
@@ -44,6 +45,30 @@ def current(word: str, place: object = None) -> str:
     where = "" if place is None else f"{place}: "
     warnings.warn(f"{where}'{word}' is now '{WORDS[word]}'", Renamed, stacklevel=3)
     return WORDS[word]
+
+
+NAMES = {
+    "syntax.mapping.parser.load_mapping": "syntax.load",
+    "syntax.mapping.parser.cascade_of": "syntax.load",
+    "syntax.mapping.parser.arch_of": "syntax.load",
+    "syntax.mapping.parser.seen_from": "syntax.load",
+    "syntax.yaml.arch.load_arch": "syntax.load",
+    "syntax.yaml.workload.load_workload": "syntax.load",
+    "syntax.yaml.study.load_study": "syntax.load",
+    "syntax.yaml.study.load_sizes_study": "syntax.load",
+}
+"""Old module and name -> new module of the name, both below `fusemax`."""
+
+
+def moved_name(module: str, name: str) -> object:
+    """A name that is no longer in a module: for the module's `__getattr__`."""
+    old = f"{module.removeprefix('fusemax.')}.{name}"
+    if old not in NAMES:
+        raise AttributeError(f"module '{module}' has no attribute '{name}'", name=name)
+    new = f"fusemax.{NAMES[old]}"
+    warnings.warn(f"fusemax.{old} is now {new}.{name}", Renamed, stacklevel=3)
+    found: object = getattr(import_module(new), name)
+    return found
 
 
 class _Moved(MetaPathFinder, Loader):

@@ -1,4 +1,4 @@
-"""Sizes as people write them: `16 MiB`, `16 bit`. Decimal and binary prefixes differ, and a unit must be given."""
+"""Quantities in text: `16 MiB`, `16 bit`, 64K. Decimal and binary prefixes differ, and quantities have a unit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _DEFINITIONS = """
     byte = 8 * bit = B
     hertz = 1 / second = Hz
 """
-"""What sizes of machines are given in. A bit is a dimension: in pint's own definitions it is a number, and 940 MHz a bandwidth."""
+"""The units of machines. A bit is a dimension: in pint's own definitions it is a number, and 940 MHz a bandwidth."""
 
 
 @cache
@@ -119,7 +119,7 @@ def bytes_of_words(words: Fraction | int, word_bits: int) -> int:
 
 
 def integer_of(text: str, most_digits: int = 18, signed: bool = False) -> int | None:
-    """An integer, with K, M or G for powers of 1024; None if the text is none, or has more digits.
+    """An integer, with K, M or G for powers of 1024; None for other texts, and for more digits.
 
     >>> integer_of("64K"), integer_of(" 1024 "), integer_of("all"), integer_of("-1m", signed=True)
     (65536, 1024, None, -1048576)
@@ -138,7 +138,7 @@ def power_of_1024(suffix: str) -> int:
 
 
 def readable_bytes(count: float) -> str:
-    """Bytes as a person reads them.
+    """Bytes with a binary prefix, to four digits.
 
     >>> readable_bytes(16777216), readable_bytes(1000)
     ('16 MiB', '1000 B')
@@ -151,7 +151,7 @@ def readable_bytes(count: float) -> str:
 
 
 def readable_number(count: float) -> str:
-    """A count as a person reads it: exact up to seven digits, with a power of ten beyond.
+    """A count: exact up to seven digits, with a power of ten beyond.
 
     >>> readable_number(65536), readable_number(103079215104)
     ('65,536', '1.0308e+11')
@@ -160,7 +160,7 @@ def readable_number(count: float) -> str:
 
 
 def readable_seconds(seconds: float) -> str:
-    """A time as a person reads it, to four digits.
+    """A time with a unit, to four digits.
 
     >>> readable_seconds(0.0178482), readable_seconds(2.5e-9), readable_seconds(90.0)
     ('17.85 ms', '2.5 ns', '90 s')

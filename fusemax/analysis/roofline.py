@@ -43,7 +43,7 @@ def roofline_of(analysis: Analysis, arch: Arch) -> Analysis:
     """The analysis with the roofline of a machine. Raises `FusemaxError` if sizes are missing.
 
     >>> from fusemax import analyze, load_cascade
-    >>> from fusemax.syntax.yaml.arch import load_arch
+    >>> from fusemax.syntax.load import load_arch
     >>> shapes = {"M": 1024, "N": 1024, "K": 1024}
     >>> analyze(load_cascade("matmul"), shapes, arch=load_arch("fusemax-cloud")).roofline.bound
     'compute'

@@ -79,7 +79,7 @@ def _no_branch(mapping: MappingFile, node: Case, chosen: tuple[str, ...] | None)
 
 
 def concrete(mapping: MappingFile, given: Mapping[str, Value]) -> MappingFile:
-    """The mapping without parameters and comments, as a person would write it: also numbers are in their places.
+    """The mapping without parameters and comments, its numbers in their places too: a text of its own.
 
     Parameters that are not given have their defaults.
 

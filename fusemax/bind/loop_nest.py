@@ -91,18 +91,8 @@ class LoopNest:
         return self.extents[loop.variable] - 1 if completed_in(self.plan, placement, loop) else 0
 
     def advances(self, loops: Sequence[str], depends: Collection[str]) -> list[Condition]:
-        """The reuse rule (9, 10): for each loop, outermost first, whether a tile becomes another as the loop advances.
-
-        It does if the loop, or one further in, is one on which the tile depends and has several iterations: a tile stays
-        only through the innermost loops on which it does not depend. An element is a truth value, or one for each point.
-        """
-        found: list[Condition] = []
-        changing: Condition = False
-        for loop in reversed(loops):
-            if loop in depends:
-                changing = changing | (self.extents[loop] > 1)
-            found.append(changing)
-        return found[::-1]
+        """For each loop, outermost first, whether a tile becomes another as the loop advances: see `advances`."""
+        return advances([(self.extents[loop], loop in depends) for loop in loops])
 
     def tile_changes(self, loops: Sequence[str], depends: Collection[str]) -> Extent:
         """How often a tile becomes another while loops run, outermost first: the iterations of all that advance it."""
@@ -172,7 +162,7 @@ class LoopNest:
         """Whether an operand is made on the same unit in the same body, so that it crosses no edge (docs/model.md, rule 13)."""
         maker = self.makers.get(operand.tensor)
         beside = maker is not None and maker.unit == placement.unit and maker.body == placement.body
-        return beside and operand.when not in (When.OLD, When.FINAL)
+        return beside and made_in_body(operand.when)
 
     def linked(self, placement: Placement, operand: Operand) -> bool:
         """Whether the new step of a running tensor reaches a reader of the same iteration through links (docs/model.md, rule 12)."""
@@ -276,6 +266,31 @@ class LoopNest:
         """Whether the tensor of a storage is made where it is held."""
         maker = self.makers.get(hold.tensor)
         return maker is not None and hold in maker.holds
+
+
+def advances(loops: Sequence[tuple[Extent, bool]]) -> list[Condition]:
+    """The reuse rule (docs/model.md, rules 9 and 10): for each loop, outermost first, whether a tile becomes another as
+    the loop advances. A loop is its extent, and whether the tile depends on it.
+
+    It does if the loop, or one further in, is one on which the tile depends and has several iterations: a tile stays only
+    through the innermost loops on which it does not depend. An element is a truth value, or one for each point.
+
+    >>> advances([(4, False), (8, True), (1, True), (2, False)])
+    [True, True, False, False]
+    """
+    found: list[Condition] = []
+    changing: Condition = False
+    for extent, depends in reversed(loops):
+        if depends:
+            changing = changing | (extent > 1)
+        found.append(changing)
+    return found[::-1]
+
+
+def made_in_body(when: When | None) -> bool:
+    """Whether an operand that an Einsum of the same body makes is that of the same iteration, so that it crosses no edge
+    on the same unit (docs/model.md, rule 13): the step before it, and the last step, come from elsewhere."""
+    return when not in (When.OLD, When.FINAL)
 
 
 def _around(outer: Storage, inner: Storage) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from fusemax.bind.sizes import Amount, number_of, value_of
+from fusemax.bind.extents import Amount
+from fusemax.bind.sizes import number_of, value_of
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.expr import Expr, Name
 from fusemax.ir.mapping import Mapping as MappingFile
@@ -81,7 +82,7 @@ def _listed(value: Value | Expr) -> tuple[str, ...] | None:
 def no_parameter(mapping: MappingFile, name: str, span: Span | None = None) -> Problem:
     """The problem with a name that is no parameter of a mapping."""
     known = [parameter.name for parameter in mapping.parameters]
-    hint = did_you_mean(name, known) or (f"its parameters are {listed(known)}" if known else "it has none")
+    hint = did_you_mean(name, known) or (f"its parameters are {listed(known)}" if known else "it has no parameters")
     return Problem(f"mapping '{mapping.name}' has no parameter '{name}'", span, hint)
 
 
@@ -90,7 +91,7 @@ def no_parameter(mapping: MappingFile, name: str, span: Span | None = None) -> P
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Values of parameters that do not keep their defaults, and, if the table was of no help, why."""
+    """Values of parameters other than their defaults, and, if the table has no row for them, a remark."""
 
     values: Mapping[str, Value]
     remark: str | None = None

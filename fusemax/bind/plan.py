@@ -64,7 +64,7 @@ class Placement:
 
     All variables are those of the mapping: where it splits one, its parts. `variables` are those of the iteration space,
     `kept` and `reduced` its two kinds; `operands` are the reads, `result` the write. `body` is the loop body in which it
-    stands (`previous:` is one of its own), `phase` the phase. Placements of one `turns` alternate on their unit, cycle
+    stands (`previous:` is one of its own), `phase` the phase. Placements of one `alternation` share their unit, cycle
     by cycle.
     """
 
@@ -82,7 +82,7 @@ class Placement:
     body: int
     phase: int
     holds: tuple[Storage, ...]
-    turns: int | None = None
+    alternation: int | None = None
     span: Span | None = field(default=None, compare=False)
 
     @property
@@ -252,7 +252,7 @@ class Planner:
             self.problems.append(Problem(f"'{self.arch.name}' has no unit '{node.unit}'", node.span, hint))
             return []
         numbers = []
-        turns = {at: number for group in node.alternating for number in [self.fresh()] for at in group}
+        alternation = {at: number for group in node.alternating for number in [self.fresh()] for at in group}
         each = [(at, item, self.einsum(item)) for at, item in enumerate(node.einsums)]
         for at, item, einsum in sorted(each, key=lambda entry: self.rank(entry[0], entry[2], node)):
             if einsum is None:
@@ -262,7 +262,7 @@ class Planner:
                     einsum, parts_of(einsum.variables, self.splits), frozenset(parts_of(einsum.kept, self.splits)),
                     frozenset(parts_of(einsum.reduced, self.splits)), tuple(map(self.operand, einsum.reads)),
                     self.operand(einsum.target), node.unit, node.axes, item.over, item.chained, loops, body, self.phase,
-                    holds, turns.get(at), item.span,
+                    holds, alternation.get(at), item.span,
                 )
             )  # fmt: skip
             numbers.append(len(self.placements) - 1)
@@ -273,7 +273,7 @@ class Planner:
         return Operand(use, frozenset(parts_of(use.variables, self.splits)))
 
     def rank(self, at: int, einsum: CheckedEinsum | None, node: UnitBlock) -> tuple[int, int]:
-        """Where an Einsum stands in its block: as listed; what takes turns with one before it, after all that it reads."""
+        """Where an Einsum stands in its block: as listed; one that alternates with one before it, after its operands."""
         if einsum is None or not any(at in group[1:] for group in node.alternating):
             return at, 0
         read = {use.tensor for use in einsum.reads}

@@ -78,3 +78,12 @@ def waiting(einsums: Sequence[CheckedEinsum], iterative: Mapping[str, str]) -> d
 def room(entries: int | None) -> int:
     """The words of tiles that the registers of an element hold."""
     return max(1, (UNSTATED if entries is None else entries) - SPARE)
+
+
+def tiles_in_flight(entries: int | None, words: int) -> int:
+    """The tiles on which an array works at a time, if its elements keep `words` of each: at least one.
+
+    >>> tiles_in_flight(10, 4), tiles_in_flight(10, 9), tiles_in_flight(None, 1)
+    (2, 1, 8)
+    """
+    return max(1, room(entries) // words)

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fusemax.bind.extents import Amount, Grid
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.arch import Arch
-from fusemax.ir.checked import Checked, Equation
+from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, rank_of
 from fusemax.ir.mapping import Length, Part
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.validate import solve_shapes
-from fusemax.validate.shapes import bad_size, shape_names
+from fusemax.validate.shapes import bad_size, shape_names, solve_grid
 
-Amount = int | float | NDArray[Any]
-"""A number, or an array with one for each point of a grid."""
-Sizes = dict[str, Any]
+if TYPE_CHECKING:
+    from fusemax.bind.parameters import Value
+
+Sizes = dict[str, Amount]
 LARGEST = 2.0**58
 """Points of an iteration space; a count of several of them at once adds up at most 32."""
 
 
 def sizes_of(
-    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]
+    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, Value]
 ) -> Sizes:
-    """The sizes of all ranks: what is given, what the mapping sets of the cascade's own splits, what follows."""
+    """The sizes of all ranks: given ones, those that the mapping gives to the cascade's own splits, and those that follow."""
     given = dict(shapes)
     known = {**_known_first(mapping, shapes, parameters), **axes_of(arch)}
     variables = variables_of(checked)
@@ -37,11 +38,11 @@ def sizes_of(
                 given[rank_of(part.variable)] = extent_of(part, part.extent, {**given, **known})
     if all(np.ndim(size) == 0 for size in given.values()):
         return dict(solve_shapes(checked, {rank: np.asarray(size).item() for rank, size in given.items()}))
-    return _exact(checked, _solve_arrays(checked, given))
+    return _exact(checked, _solved(checked, given))
 
 
-def _known_first(mapping: MappingFile, shapes: Mapping[str, Any], parameters: Mapping[str, Any]) -> Sizes:
-    """The parameters that are numbers before all sizes are known: those given, and defaults of what is given."""
+def _known_first(mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, Value]) -> Sizes:
+    """The parameters that are numbers before all sizes are known: given ones, and defaults over given sizes."""
     found: Sizes = {}
     for parameter in mapping.parameters:
         value = parameters.get(parameter.name, parameter.default)
@@ -53,11 +54,12 @@ def _known_first(mapping: MappingFile, shapes: Mapping[str, Any], parameters: Ma
     return found
 
 
-def number_of(mapping: MappingFile, name: str, value: Any) -> Any:
-    """A number, or numbers of a grid, that somebody gives for a parameter."""
+def number_of(mapping: MappingFile, name: str, value: object) -> Amount:
+    """A number, or the numbers of a grid, given for a parameter."""
     array = np.asarray(value)
     if array.dtype.kind in "iuf" or (array.dtype.kind == "O" and all(isinstance(x, int) for x in array.ravel())):
-        return array if array.ndim else value
+        number: Amount = array if array.ndim else array.item()
+        return number
     raise FusemaxError(f"parameter '{name}' of '{mapping.name}': {value!r:.60} is not a number", "give a number")
 
 
@@ -69,18 +71,11 @@ def _exact(checked: Checked, sizes: Sizes) -> Sizes:
     return {rank: np.asarray(size).astype(object) if np.ndim(size) else size for rank, size in sizes.items()}
 
 
-def _solve_arrays(checked: Checked, given: Sizes) -> Sizes:
-    """The equations between sizes for all points of a grid at once; as `solve_shapes` does it for one point."""
+def _solved(checked: Checked, given: Sizes) -> Sizes:
+    """The sizes of all ranks at all points of a grid."""
     _check_grid(checked, given)
-    sizes = {rank: _wide(size) for rank, size in given.items()}
-    waiting = [e for e in checked.equations if not (e.default and e.left in sizes)]
-    for _ in range(len(waiting) + 1):
-        for equation in waiting:
-            _solve_one(equation, sizes)
-    missing = [rank for rank in checked.ranks if rank not in sizes]
-    if missing:
-        raise FusemaxError(f"no size for {listed(missing, 20)}", "give one for each rank")
-    return sizes
+    points = max(np.size(size) for size in given.values())
+    return dict(solve_grid(checked, {rank: _wide(size) for rank, size in given.items()}, points))
 
 
 def _check_grid(checked: Checked, given: Sizes) -> None:
@@ -98,7 +93,7 @@ def _check_grid(checked: Checked, given: Sizes) -> None:
         )
 
 
-def _extremes(size: Any) -> set[int]:
+def _extremes(size: Amount) -> set[int]:
     """Where the smallest and the largest size of a grid are."""
     values = np.asarray(size)
     if values.size == 0:
@@ -106,31 +101,10 @@ def _extremes(size: Any) -> set[int]:
     return {int(np.argmin(values)), int(np.argmax(values))}
 
 
-def _wide(size: Any) -> Any:
+def _wide(size: Amount) -> int | Grid:
     """A grid's sizes in 64 bits, whatever they came in; a number is Python's own."""
     array = np.asarray(size)
     return array.item() if array.ndim == 0 else array if array.dtype == object else array.astype(np.int64)
-
-
-def _solve_one(equation: Equation, sizes: Sizes) -> None:
-    """Solve for the left side, or for the one unknown factor on the right."""
-    unknown = [n.name for n in names(equation.right) if n.name not in sizes]
-    if not unknown and equation.left not in sizes:
-        sizes[equation.left] = value_of(equation.right, sizes, equation.span)
-    if not unknown:
-        if np.any(sizes[equation.left] != value_of(equation.right, sizes, equation.span)):
-            raise FusemaxError([Problem("sizes that contradict each other", equation.span, "give sizes that agree")])
-    elif len(unknown) == 1 and equation.left in sizes:
-        match equation.right:
-            case Name(name):
-                sizes[name] = sizes[equation.left]
-            case Apply("mul", (Name(a), Name(b))):
-                other = b if unknown[0] == a else a
-                sizes[unknown[0]] = exactly(sizes[equation.left], sizes[other], equation.span)
-            case Apply("div", (Name(a), Name(b))) if unknown[0] == a:
-                sizes[a] = sizes[equation.left] * sizes[b]
-            case Apply("div", (Name(a), Name(b))):
-                sizes[b] = exactly(sizes[a], sizes[equation.left], equation.span)
 
 
 def variables_of(checked: Checked) -> set[str]:
@@ -141,7 +115,7 @@ def axes_of(arch: Arch) -> dict[str, int]:
     return {f"{unit.name}.{axis}": length for unit in arch.units for axis, length in unit.axes}
 
 
-def value_of(expr: Expr, known: Mapping[str, Any], span: Span | None) -> Any:
+def value_of(expr: Expr, known: Mapping[str, Amount], span: Span | None) -> Amount:
     """The value of a length: numbers, sizes, parameters and axes with + - * and an exact /."""
     match expr:
         case Number(value):
@@ -168,7 +142,7 @@ def value_of(expr: Expr, known: Mapping[str, Any], span: Span | None) -> Any:
             )
 
 
-def extent_of(part: Part, length: Length, known: Mapping[str, Any]) -> Any:
+def extent_of(part: Part, length: Length, known: Mapping[str, Amount]) -> Amount:
     """The extent of a part, a positive integer at every point."""
     extent = integers(value_of(length.expr, known, part.span), part.span)
     if np.any(np.asarray(extent) < 1):
@@ -176,7 +150,7 @@ def extent_of(part: Part, length: Length, known: Mapping[str, Any]) -> Any:
     return extent
 
 
-def integers(value: Any, span: Span | None) -> Any:
+def integers(value: Amount, span: Span | None) -> Amount:
     """Lengths as integers, also if they are written as 2.0."""
     numbers = np.asarray(value)
     if numbers.dtype.kind in "iuO":
@@ -188,7 +162,7 @@ def integers(value: Any, span: Span | None) -> Any:
     return numbers.astype(np.int64) if numbers.ndim else int(numbers)
 
 
-def exactly(a: Any, b: Any, span: Span | None) -> Any:
+def exactly(a: Amount, b: Amount, span: Span | None) -> Amount:
     """The quotient of integers that divide."""
     a, b = integers(a, span), integers(b, span)
     zero = np.asarray(b) == 0

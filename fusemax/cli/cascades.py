@@ -66,7 +66,7 @@ def check_command(names: tuple[str, ...], as_json: bool) -> int:
 def fmt_command(name: str, write: bool, only_check: bool) -> int:
     """Print a cascade in its canonical form, with its comments."""
     from fusemax.report.files import write_whole
-    from fusemax.syntax.files import load_cascade
+    from fusemax.syntax.load import load_cascade
 
     cascade = load_cascade(name)
     text = str(cascade)

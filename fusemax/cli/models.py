@@ -26,6 +26,7 @@ from fusemax.cli.options import (
 )
 from fusemax.cli.output import Progress, check_files, print_json, print_result, print_text, print_wrote, write_files
 from fusemax.errors import listed
+from fusemax.syntax.load import SIZES, STUDIES
 
 
 @click.command("evaluate", cls=Command, short_help="Cost one mapping: time, energy, traffic, utilization.")
@@ -85,13 +86,13 @@ def compare_command(
     print_wrote(csv, plot)
 
 
-STUDIES = (*resources.names("mappings/published", ".yaml"), *resources.names("mappings/published/sizes", ".yaml"))
+STUDY_NAMES = (*resources.names(STUDIES, ".yaml"), *resources.names(SIZES, ".yaml"))
 
 
 @click.command("reproduce", short_help="Evaluate published studies again.", help=f"""
     Evaluate published studies again: their figures, and the differences to the published values.
 
-    STUDY is {listed(STUDIES, word="or").replace("'", "")}; all of them by default. Figures have the numbers of the paper;
+    STUDY is {listed(STUDY_NAMES, word="or").replace("'", "")}; all of them by default. Figures have the numbers of the paper;
     `mappings/published/` holds the values and their sources.
     """)  # fmt: skip
 @click.argument("names", metavar="STUDY...", nargs=-1)

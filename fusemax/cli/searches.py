@@ -94,18 +94,21 @@ def map_command(
     best mappings so far.
     """
     from fusemax.commands import mapped
+    from fusemax.mapper.options import SearchOptions
     from fusemax.report.files import check_target, write_whole
-    from fusemax.syntax.mapping.parser import seen_from
+    from fusemax.syntax.load import seen_from
 
     if out is not None:
         check_target(out, (".mapping",))
     check_files(csv, plot)
     with Progress() as progress:
+        options = SearchOptions(
+            objective, strategy, template, fix, keep, top, accounting, jobs, limit, seed,
+            progress=progress.told(searching),
+        )  # fmt: skip
         result = mapped(
-            cascade, arch, shapes=shapes, model=model, length=length, objective=objective, strategy=strategy,
-            template=template, fix=fix, keep=keep, top=top, against=against, simulates=simulates or checks, checks=checks,
-            limit=limit, jobs=jobs, seed=seed, accounting=accounting, progress=progress.told(searching),
-            name=None if out is None else out.stem,
+            cascade, arch, shapes=shapes, options=options, model=model, length=length, against=against,
+            simulates=simulates or checks, checks=checks, name=None if out is None else out.stem,
         )  # fmt: skip
     best = result.best
     if out is not None and best:
@@ -148,13 +151,16 @@ def pareto_command(
     Points that another one dominates are marked. Ctrl-C ends a search with the front so far.
     """
     from fusemax.commands import traded
+    from fusemax.mapper.options import SearchOptions
 
     check_files(csv, plot)
     with Progress() as progress:
+        options = SearchOptions(
+            template=template, fix=fix, keep=keep, accounting=accounting, limit=limit, progress=progress.told(searching)
+        )
         front = traded(
-            cascade, arch, shapes=shapes, model=model, length=length, mapping=mapping, template=template, of=of, dims=dims,
-            fix=fix, keep=keep, limit=limit, accounting=accounting, progress=progress.told(searching),
-        )  # fmt: skip
+            cascade, arch, shapes=shapes, options=options, model=model, length=length, mapping=mapping, of=of, dims=dims
+        )
     plot = plot if front.points else None
     write_files(front, csv, plot)
     print_result(front, as_json)

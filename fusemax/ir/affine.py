@@ -1,4 +1,4 @@
-"""Affine forms in rank variables and shapes: what may stand in a subscript, a filter or an equation between sizes."""
+"""Affine forms in rank variables and shapes: subscripts, sides of filters, and equations between sizes."""
 
 from __future__ import annotations
 

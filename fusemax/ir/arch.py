@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TypeVar
@@ -86,6 +86,14 @@ class Unit:
     def leaving(self) -> dict[str, int]:
         """Words per cycle that leave along each axis (docs/model.md, rule 14)."""
         return {axis: self.lengths[axis] for edge, axis in self.edges if edge in EXITS}
+
+    def can_leave(self, axes: Collection[str]) -> bool:
+        """Whether a result that varies along some axes has an edge by which it leaves (docs/model.md, rule 14).
+
+        >>> Unit("u", (("x", 4), ("y", 4)), (("south", "x"),), None, ()).can_leave({"y"})
+        False
+        """
+        return not axes or any(axis in self.leaving for axis in axes)
 
     def slots(self, kind: str) -> int | None:
         """The cycles that one operation of a kind occupies an element, or None if the unit lacks it.

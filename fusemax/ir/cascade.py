@@ -14,7 +14,7 @@ from fusemax.ir.expr import Access, Expr, accesses, all_names, index_variables, 
 
 @dataclass(frozen=True, slots=True)
 class Comments:
-    """What a formatter must not lose: full lines above a statement, and the remark behind it."""
+    """The comments of a statement, which a formatter keeps: full lines above it, and the remark behind it."""
 
     above: tuple[str, ...] = ()
     behind: str | None = None
@@ -72,7 +72,7 @@ class Op:
 
 
 class Role(Enum):
-    """What a declaration says of its tensors."""
+    """The role that a declaration gives to its tensors."""
 
     INPUT = "input"
     OUTPUT = "output"
@@ -81,7 +81,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TensorDeclaration:
-    """`T[R, ...]`, with the value of points that nobody writes."""
+    """`T[R, ...]`, with the value of points that are not written."""
 
     name: str
     ranks: tuple[str, ...]
@@ -226,7 +226,7 @@ class Cascade:
 
     @cached_property
     def shape_names(self) -> frozenset[str]:
-        """Every upper-case name that has, or may be given, a size: ranks, and what `shape` and `stop` name.
+        """Every upper-case name that has, or may be given, a size: ranks, and names in `shape` and `stop`.
 
         >>> from fusemax import parse
         >>> sorted(parse("shape M0 = 256, M1 = M / M0\\nZ[b] = A[b, E: d]").shape_names)

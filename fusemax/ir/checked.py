@@ -22,7 +22,7 @@ class When(Enum):
 
 
 class Relation(Enum):
-    """What a filter asks of its form."""
+    """The condition of a filter on its form."""
 
     NOT_NEGATIVE = ">= 0"
     ZERO = "== 0"
@@ -48,7 +48,7 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor: the rank of each place, what it is for, and, if it is iterative, at which place and over which rank.
+    """A tensor: the rank of each place, its role, and, if it is iterative, the place and the rank of the iteration.
 
     An iterative tensor has one coordinate more than its iterative rank: 0 to N.
     """
@@ -136,7 +136,7 @@ class CheckedEinsum:
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """An equation between sizes, `left = right`, and why it holds; a default gives way to what the user gives."""
+    """An equation between sizes, `left = right`, and the reason for it; a default gives way to a given size."""
 
     left: str
     right: Expr
@@ -155,7 +155,7 @@ class Loop:
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """What `check` finds out about a cascade; two of them are equal only if they are the same object.
+    """A cascade with the results of `check`; two of them are equal only if they are the same object.
 
     `incomplete` holds what keeps it from running but not from being analyzed: initial values and trip counts that
     are missing. `notes` holds remarks. `schedule` is one order in which the Einsums can be computed.

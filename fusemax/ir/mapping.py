@@ -1,4 +1,4 @@
-"""A mapping as data: how ranks are tiled, the loop tree, what is held where, which unit runs which Einsum."""
+"""A mapping as data: tiles of ranks, the loop tree, storage, and the units of Einsums."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """`fit buffer`, `fit 16 MiB`: the largest divisor for which what is held at once fits."""
+    """`fit buffer`, `fit 16 MiB`: the largest divisor for which all that is held at once fits."""
 
     capacity: str | Quantity
 
@@ -47,7 +47,7 @@ class Length:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a split; without an extent it takes what the others leave."""
+    """One part of a split; without an extent it takes the rest that the others leave."""
 
     variable: str
     extent: Length | Fit | Open | None = None
@@ -85,7 +85,7 @@ class Choose:
 
 
 class Overlap(Enum):
-    """How the iterations of a loop, and what is below it, share time."""
+    """The ways in which the iterations of a loop, and the statements below it, share time."""
 
     FOR = "for"
     PIPELINE = "pipeline"
@@ -134,7 +134,8 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """`hold Q, RM in buffer`; `unless kept` leaves out tensors that a parameter lists; `spill s` a share of them.
+    """`hold Q, RM in buffer`, a storage node, also called *keep*; `unless kept` leaves out tensors that a parameter lists;
+    `spill s` a share of them.
 
     A name in `tensors` is a tensor or a parameter that lists tensors.
     """
@@ -149,7 +150,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """`wait LM`: the reduction that makes LM drains before anyone goes on."""
+    """`wait LM`: a synchronization: the reduction that makes LM drains before the statements below start."""
 
     tensor: str
     span: Span | None = field(default=None, compare=False, repr=False)
@@ -191,7 +192,9 @@ class Uncounted:
     comments: Comments = field(default=NO_COMMENTS, compare=False, repr=False)
 
 
-Node = For | Block | Case | Hold | Wait | UnitBlock
+Leaf = Hold | Wait | UnitBlock
+"""Nodes without a body."""
+Node = For | Block | Case | Leaf
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def _on(on: UnitBlock, head: str, depth: int) -> Iterator[_Line]:
 
 
 def _rows(turns: tuple[tuple[PlacedEinsum, ...], ...]) -> Iterator[tuple[str, Comments]]:
-    """Lines of Einsums: as many as there is room for, but none goes past a comment."""
+    """Lines of Einsums: as many as fit, up to the next comment."""
     row: list[str] = []
     above: tuple[str, ...] = ()
     for turn in turns:

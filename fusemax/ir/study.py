@@ -1,4 +1,4 @@
-"""A study: what somebody published of several mappings, and over which models and lengths it is evaluated again."""
+"""A study: published values of several mappings, and the models and lengths over which they are evaluated again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Shows(Enum):
-    """What a figure shows for each mapping, model and length."""
+    """The quantity of a figure for each mapping, model and length."""
 
     UTILIZATION = "utilization"
     BREAKDOWN = "breakdown"
@@ -18,7 +18,7 @@ class Shows(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure: its number, what it shows, of which unit and model if it is of one, and its title."""
+    """A figure: its number, its quantity, its unit and model if it is of one, and its title."""
 
     number: str
     shows: Shows
@@ -72,7 +72,7 @@ class SizesStudy:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study; `mappings` has their names in the figures, `baseline` is what figures of ratios are relative to.
+    """A study; `mappings` has their names in the figures, `baseline` is the mapping to which ratios are relative.
 
     `end_to_end`: it is about whole encoder layers, not about attention alone.
     """

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
 from fusemax.ir.cascade import Cascade, Statement
-from fusemax.ir.mapping import Block, Case, For, Hold, Node, UnitBlock, Wait
+from fusemax.ir.mapping import Block, Case, For, Leaf, Node
 
 T = TypeVar("T")
 Body = tuple[Node, ...]
 
 
 def bodies(node: Node) -> tuple[Body, ...]:
-    """The bodies of a node: one of a loop or a block, one a branch of a `case`, none of a leaf.
+    """The bodies of a node: one of a loop or a block, one a branch of a `case`, no body of a leaf.
 
+    >>> from fusemax.ir.mapping import Wait
     >>> bodies(Case("qk", (("output", (Wait("QK"),)), ("weight", ()))))
     ((Wait(tensor='QK'),), ())
     """
@@ -28,9 +29,8 @@ def bodies(node: Node) -> tuple[Body, ...]:
             return (node.body,)
         case Case():
             return tuple(body for _, body in node.branches)
-        case Hold() | Wait() | UnitBlock():
-            return ()
-    assert_never(node)
+        case leaf:
+            return _none(leaf)
 
 
 def with_bodies(node: Node, new: Sequence[Body]) -> Node:
@@ -44,9 +44,14 @@ def with_bodies(node: Node, new: Sequence[Body]) -> Node:
             return replace(
                 node, branches=tuple((name, body) for (name, _), body in zip(node.branches, new, strict=True))
             )
-        case Hold() | Wait() | UnitBlock():
-            return node
-    assert_never(node)
+        case leaf:
+            assert not _none(leaf)
+            return leaf
+
+
+def _none(leaf: Leaf) -> tuple[Body, ...]:
+    """The bodies of a leaf, to which the types refuse nodes with a body."""
+    return ()
 
 
 def children(node: Node) -> Body:
@@ -58,6 +63,7 @@ def walk(body: Iterable[Node]) -> Iterator[Node]:
     """Every node of a body, however deep and in all branches, in the order of their lines.
 
     >>> from fusemax import load_mapping
+    >>> from fusemax.ir.mapping import Hold
     >>> [node.level for node in walk(load_mapping("flat").body) if isinstance(node, Hold)]
     ['buffer', 'dram', 'buffer', 'buffer', 'buffer']
     """
@@ -101,7 +107,7 @@ def transform(body: Body, change: Callable[[Node], Iterable[Node]]) -> Body:
 
     `change` gets nodes whose bodies are changed already. Where it gives back all nodes, the body is the same object.
 
-    >>> from fusemax.ir.mapping import BlockKind
+    >>> from fusemax.ir.mapping import BlockKind, Wait
     >>> transform((Wait("A"), Block(BlockKind.STAGE, (Wait("B"),))), lambda node: () if node == Wait("B") else (node,))
     (Wait(tensor='A'), Block(kind=<BlockKind.STAGE: 'stage'>, body=()))
     """

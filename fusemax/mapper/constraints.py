@@ -1,4 +1,4 @@
-"""What a user fixes before a search: lengths, words, units of Einsums, and levels that hold tensors."""
+"""The choices of a user before a search: lengths, words, units of Einsums, and levels that hold tensors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fusemax.units import integer_of
 
 @dataclass(frozen=True)
 class Fixed:
-    """Lengths of parts and numbers of parameters, words of parameters, units of Einsums, levels of tensors, shares;
-    and whether all tiles must be equally long."""
+    """Lengths of parts and numbers of parameters, words of parameters, units of Einsums, levels of tensors, shares; and
+    whether all tiles must have the same length."""
 
     numbers: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -31,9 +31,9 @@ class Fixed:
 def fixed_of(
     fix: Sequence[str], keep: Sequence[str], checked: Checked, arch: Arch, template: MappingFile | None
 ) -> Fixed:
-    """From texts: `p1=8`, `M0=512`, `SLN=array2d`, `kept=QK A`; and `QK=buffer` for what is kept where.
+    """From texts: `p1=8`, `M0=512`, `SLN=array2d`, `kept=QK A`; and `QK=buffer` for the level of a tensor.
 
-    Raises `FusemaxError` for what contradicts itself or names nothing that there is.
+    Raises `FusemaxError` for contradictions and unknown names.
     """
     found = Fixed({}, {}, {}, {})
     words, units, levels = dict(found.words), dict(found.units), dict(found.levels)
@@ -60,7 +60,7 @@ def fixed_of(
         elif number is not None and (number > 0 or (number == 0 and name in parameters)):
             if name not in lengths:
                 hint = f"lengths that may be fixed are {listed(lengths, 20)}" if lengths else "no length may be fixed"
-                raise FusemaxError(f"nothing open is called '{name}'", hint)
+                raise FusemaxError(f"no open choice has the name '{name}'", hint)
             part = name.lower() if name in checked.ranks and name not in parameters else name
             if numbers.setdefault(part, number) != number:
                 raise FusemaxError(f"'{part}' is fixed at '{numbers[part]}' and at '{number}'", "keep one")
@@ -112,14 +112,14 @@ def _is_share(text: str) -> bool:
     return _is_number(text) and 0 <= float(text) <= 1
 
 
-def _pair(text: str, what: str, example: str) -> tuple[str, str]:
+def _pair(text: str, option: str, example: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip() or not value.strip():
-        raise FusemaxError(f"`--{what} {text}` has no `NAME=VALUE`", f"write it like `{example}`")
+        raise FusemaxError(f"`--{option} {text}` has no `NAME=VALUE`", f"write it like `{example}`")
     return name.strip(), value.strip()
 
 
-def _known(name: str, known: Collection[str], what: str, are: str) -> str:
+def _known(name: str, known: Collection[str], message: str, are: str) -> str:
     if name not in known:
-        raise FusemaxError(f"{what} '{name}'", did_you_mean(name, list(known)) or f"{are} {listed(list(known), 20)}")
+        raise FusemaxError(f"{message} '{name}'", did_you_mean(name, list(known)) or f"{are} {listed(list(known), 20)}")
     return name

@@ -1,54 +1,53 @@
-"""Why a space has no mapping, and what would have to be relaxed by how much."""
+"""The error of a search without a result: the constraints to relax, and by how much."""
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
 
 import numpy as np
 
 from fusemax.bind.bind import bind
 from fusemax.errors import FusemaxError, Problem
-from fusemax.mapper.cost.candidates import used
+from fusemax.mapper.cost.candidates import Candidates, used
 from fusemax.mapper.search.search import Search
+from fusemax.mapper.space.protocol import AnySpace, Cutoff
 from fusemax.units import readable_bytes
 
 TRIED = 200
-"""Trees whose use of memory is looked at."""
+"""Structures, and trees, whose use of memory is calculated."""
 
 
-def relaxed(search: Search) -> FusemaxError:
-    """The least that any candidate needs of the innermost memory, or the most frequent reason for which trees are none."""
-    space, memory = search.space, search.space.arch.memories[-1]
-    if space.barred and not search.trees:
-        reasons = " or because ".join(space.barred)
+def nothing_fits(search: Search) -> FusemaxError:
+    """The error with the least capacity that a candidate needs of the innermost memory, or with the most frequent reason
+    for which trees are refused."""
+    space, memory = search.space, search.space.arch.innermost()
+    if space.excluded and not search.trees:
+        reasons = " or because ".join(space.excluded)
         return FusemaxError(f"no mapping is left: all were left out because {reasons}", "fix and keep less")
-    least = np.inf
-    tried = 0
+    least, number, tried, whole = np.inf, 0, 0, True
     first: FusemaxError | None = None
-    structures = space.structures(False)
-    families = (f for s in islice(structures, TRIED) for f in space.families(s))
-    for family in islice(families, TRIED):
-        share = {} if family.share is None else {family.share: 0}
+    for candidates in _trees(space):
+        if isinstance(candidates, Cutoff):
+            whole = False
+            continue
+        if number == TRIED:
+            whole = False
+            break
+        number += 1
+        share = {} if candidates.share is None else {candidates.share: 0}
         try:
-            bound = bind(
-                space.checked,
-                space.arch,
-                family.mapping,
-                space.shapes,
-                {**family.words, **family.grid, **share},
-                check_capacity=False,
-            )
+            parameters = {**candidates.words, **candidates.grid, **share}
+            bound = bind(space.checked, space.arch, candidates.mapping, space.shapes, parameters, check_capacity=False)
         except FusemaxError as error:
             first = first or error
             continue
         tried += 1
         least = min(least, float(np.min(used(bound))))
     if np.isfinite(least) and memory.size_bytes is not None and least > memory.size_bytes:
-        whole = next(families, None) is None and next(structures, None) is None and not space.partial
-        what, which = ("nothing", "smallest tiles need") if whole else (
+        nothing, needs = ("nothing", "smallest tiles need") if whole else (
             "nothing that was tried", f"least of {tried} trees needs")  # fmt: skip
         message = (
-            f"{what} fits: '{memory.name}' has {readable_bytes(memory.size_bytes)}, and the {which} "
+            f"{nothing} fits: '{memory.name}' has {readable_bytes(memory.size_bytes)}, and the {needs} "
             f"{readable_bytes(least)}, {readable_bytes(least - memory.size_bytes)} more"
         )
         return FusemaxError(message, "give it more room, or fix and keep less")
@@ -63,3 +62,21 @@ def relaxed(search: Search) -> FusemaxError:
         f"no assignment of the Einsums of '{space.checked.cascade.name}' to the units of '{space.arch.name}' is left",
         "fix less; registers may be too small for the tiles that wait in them",
     )
+
+
+def _trees(space: AnySpace) -> Iterator[Candidates | Cutoff]:
+    """The trees of the first structures, and a cutoff for each part of the space that is left out."""
+    number = 0
+    for structure in space.structures(False):
+        if isinstance(structure, Cutoff):
+            yield structure
+            continue
+        if number == TRIED:
+            yield Cutoff(structure.least_s, structure.least_j)
+            return
+        number += 1
+        for trees in space.batches(structure):
+            if isinstance(trees, Cutoff):
+                yield trees
+            else:
+                yield from trees.each()

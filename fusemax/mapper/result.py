@@ -1,27 +1,22 @@
-"""What a search found: mappings with their cost, what it did to find them, and why nothing is better."""
+"""The result of a search: mappings with their costs, statistics of the search, and reasons why no mapping is better."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 import numpy as np
 
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.mapper.objective import Objective
 from fusemax.mapper.search.search import SAME, Search
 from fusemax.model.estimate import Estimate
 from fusemax.sim.trace import Trace
-from fusemax.units import readable_bytes, readable_seconds
+from fusemax.units import readable_bytes
 from fusemax.view import Json, Record, Result, Table
-
-REACHED = {
-    "latency": "no assignment of the Einsums to units takes fewer cycles, nor do inputs and outputs come in less time",
-    "dram": "every input is read once, and every output is written once",
-}
-"""What it means that the bound of an objective is reached."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +30,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a search did: choices that the space has (of who runs what where), trees costed, candidates costed, those
-    that fit, and trees that were refused, by reason. `proven`: no member of the space is better."""
+    """The numbers of layouts listed, of trees and of candidates costed, of candidates that fit, and of trees refused, by
+    reason. `proven`: no mapping of the space is better."""
 
     strategy: str
     considered: int
@@ -51,9 +46,9 @@ class Statistics:
 
 @dataclass(frozen=True)
 class MapResult(Result):
-    """The best mappings, best first; the objective, the least value that any mapping of the space could have, and what the
-    space is: `among ...`. `model` and `seq` say where the sizes are from, if they are from a workload; `against` is another
-    mapping to compare with, `simulation` the run of the best one, if they were asked for."""
+    """The best mappings, best first; the objective, `least`, the lower bound of its value in the space, and the space in
+    words: `among ...`. `model` and `seq` say where the sizes are from, if they are from a workload; `against` is another
+    mapping to compare with, `simulation` the run of the best one, if there are any."""
 
     first_column: ClassVar[str] = "place"
     cascade: str
@@ -73,15 +68,12 @@ class MapResult(Result):
     simulation: Trace | None = None
 
     @staticmethod
-    def of(
-        checked: Checked, arch: Arch, search: Search, strategy: str, seconds: float, found: tuple[Found, ...]
-    ) -> MapResult:
-        """Put together what a search left."""
+    def of(checked: Checked, arch: Arch, search: Search, seconds: float, found: tuple[Found, ...]) -> MapResult:
+        """The result of a search that has ended."""
         space = search.space
-        whole = not search.partial and search.value() <= search.unlisted * (1 + SAME)
-        proven = search.proven and not search.interrupted and (whole or _reached(search))
+        proven = search.proven and not search.interrupted and (search.whole or _reached(search))
         statistics = Statistics(
-            strategy, space.considered, search.trees, search.costed, search.fitting,
+            search.options.strategy, space.considered, search.trees, search.costed, search.fitting,
             tuple(search.refused.most_common()), proven, search.interrupted, seconds,
         )  # fmt: skip
         least = search.least
@@ -89,7 +81,7 @@ class MapResult(Result):
         return MapResult(
             checked.cascade.name,
             arch.name,
-            search.objective.name,
+            search.objective.value,
             dict(space.shapes),
             found,
             least,
@@ -165,12 +157,12 @@ class MapResult(Result):
 
 
 def _reached(search: Search) -> bool:
-    """Whether the best value is one that nothing undercuts."""
+    """Whether the best value is the lower bound of the space."""
     return search.value() <= search.least * (1 + SAME)
 
 
 def _reasons(checked: Checked, arch: Arch, search: Search, found: Found, proven: bool) -> Iterator[str]:
-    """What binds, and what keeps other mappings from being better."""
+    """The bottleneck, and the bound of other mappings."""
     estimate = found.estimate
     bound = str(estimate.bound)
     busy: dict[str, float] = {}
@@ -192,19 +184,22 @@ def _reasons(checked: Checked, arch: Arch, search: Search, found: Found, proven:
             yield f"'{unit.name}' is busy for {busy[unit.name] / float(estimate.cycles):.1%} of the time"
     floor = search.space.least_bytes
     if floor:
-        yield f"DRAM traffic is {float(estimate.dram_bytes) / floor:.3g} times what inputs and outputs are"
+        yield f"DRAM traffic is {float(estimate.dram_bytes) / floor:.3g} times that of inputs and outputs"
     if _reached(search):
-        what = REACHED.get(search.objective.name, "the bound of the space is reached")
-        yield f"nothing can be better: {what}"
+        yield f"no mapping can be better: {_meaning(search.objective)}"
     elif proven:
-        yield "nothing in the space is better: all that could be was costed"
+        yield "no mapping of the space is better: all that could be were costed"
 
 
-def title_of(value: float, objective: str) -> str:
-    """A value of an objective with its unit."""
+def _meaning(objective: Objective) -> str:
+    """The meaning of the bound of an objective."""
     match objective:
-        case "latency":
-            return readable_seconds(value)
-        case "dram":
-            return readable_bytes(value)
-    return f"{value:.4g} {'J' if objective == 'energy' else 'J s'}"
+        case Objective.LATENCY:
+            return (
+                "no assignment of the Einsums to units takes fewer cycles, nor do inputs and outputs come in less time"
+            )
+        case Objective.DRAM:
+            return "every input is read once, and every output is written once"
+        case Objective.ENERGY | Objective.EDP:
+            return "the bound of the space is reached"
+    assert_never(objective)

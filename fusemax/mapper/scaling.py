@@ -1,4 +1,4 @@
-"""A machine in another size: axes, buffer, registers, and what is known of their areas."""
+"""A machine in another size: axes, buffer, registers, and their areas where they are known."""
 
 from __future__ import annotations
 

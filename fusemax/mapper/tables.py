@@ -1,4 +1,4 @@
-"""What a search found, for a person: the table of the best, the best in full, and why."""
+"""Tables of search results: the best mappings, the best one in full, and the reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusemax.mapper.result import MapResult, title_of
+from fusemax.mapper.objective import Objective
+from fusemax.mapper.result import MapResult
 from fusemax.model.estimate import EinsumCost, Estimate
 from fusemax.sim.tables import trace_tables
 from fusemax.units import readable_bytes, readable_number, readable_seconds
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fusemax.mapper.pareto import Front
 
 
-CUT_OFF = "the search was cut off before all that could be better was costed"
+CUT_OFF = "the search was cut off before all mappings that could be better were costed"
 
 
 def result_tables(result: MapResult) -> Iterator[Table]:
@@ -59,16 +60,14 @@ def _below(result: MapResult) -> Iterator[str]:
     yield f"{s.strategy}: {readable_number(s.considered)} layouts considered, {trees}, {kept}, {s.seconds:.1f} s"
     for reason, times in s.refused[:3]:
         yield f"  {readable_number(times)} refused: {reason}"
+    known = 0 < result.least < float("inf")
+    bound = f"; lower bound {Objective(result.objective).readable(result.least)}" if known else ""
     if s.interrupted:
-        yield "interrupted: this is the best so far" if result.best else "interrupted: nothing was found so far"
+        yield "interrupted: this is the best so far" if result.best else "interrupted: no mapping was found so far"
     elif s.proven:
-        least = f"; nothing takes less than {title_of(result.least, result.objective)}" if result.least > 0 else ""
-        yield f"optimal {result.space}{least}"
+        yield f"optimal {result.space}{bound}"
     else:
-        known = 0 < result.least < float("inf")
-        within = f"; nothing takes less than {title_of(result.least, result.objective)}" if known else ""
-        why = "this strategy proves nothing" if s.strategy != "exhaustive" else CUT_OFF
-        yield f"not proven: {why}{within}"
+        yield f"not proven: {CUT_OFF if s.strategy == 'exhaustive' else 'this strategy proves nothing'}{bound}"
     yield from (f"why: {reason}" for reason in result.reasons)
 
 
@@ -106,7 +105,7 @@ def _where(cost: EinsumCost | None) -> str:
 
 
 def front_table(front: Front) -> Table:
-    """A row for each point; those that another one dominates are marked."""
+    """A row for each point, with a mark if another point dominates it."""
     areas = any(point.area_m2 is not None for point in front.points)
     rows = tuple(
         (
@@ -120,7 +119,7 @@ def front_table(front: Front) -> Table:
         for point in front.points
     )
     headers = ("", "latency", "energy", "buffer", *(["area"] if areas else []), "")
-    told = "" if front.whole or front.interrupted else "; the search was cut off, so there may be better ones"
+    told = "" if front.whole or front.interrupted else "; the search was cut off: there may be better ones"
     below = (
         f"sizes {', '.join(f'{rank}={size}' for rank, size in front.shapes.items())}",
         f"{readable_number(front.costed)} candidates costed{told}",

@@ -14,9 +14,7 @@ from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model.energy import accounting_of
 from fusemax.model.estimate import Estimate, estimate
-from fusemax.syntax.files import load_cascade
-from fusemax.syntax.mapping.parser import load_mapping
-from fusemax.syntax.yaml.arch import load_arch
+from fusemax.syntax.load import load_arch, load_cascade, load_mapping
 from fusemax.validate import check
 
 __all__ = ["Estimate", "evaluate"]

@@ -120,7 +120,7 @@ def edge_cycles(unit: Unit, placement: Placement, crossings: list[EdgeTraffic], 
 
 def _check_exit(unit: Unit, placement: Placement, crossing: EdgeTraffic, problems: list[Problem]) -> None:
     """A result leaves by the edge whose axis it varies along; one that varies along another only has none."""
-    if crossing.axes and not crossing.axes & unit.leaving.keys():
+    if not unit.can_leave(crossing.axes):
         message = f"'{placement.name}' varies along {', '.join(sorted(crossing.axes))} only, where '{unit.name}' has no edge to leave by"
         problems.append(Problem(message, placement.span, "swap its axes"))
 

@@ -151,7 +151,7 @@ def arrivals(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], number: int) ->
 def area_m2(arch: Arch) -> float:
     """The area of buffers, register files and operators. Raises `FusemaxError` if the arch has no areas.
 
-    >>> from fusemax.syntax.yaml.arch import load_arch
+    >>> from fusemax.syntax.load import load_arch
     >>> round(area_m2(load_arch("fusemax-cloud")) * 1e12)
     1302951587
     """

@@ -10,8 +10,7 @@ from fusemax import resources
 from fusemax.errors import FusemaxError, did_you_mean
 from fusemax.ir.arch import Arch, Memory, Operation, Registers, Unit
 from fusemax.ir.mapping import Mapping as MappingFile
-from fusemax.syntax.mapping.parser import load_mapping
-from fusemax.syntax.yaml.arch import load_arch
+from fusemax.syntax.load import load_arch, load_mapping
 from fusemax.units import readable_bytes
 from fusemax.view import Json, Record, Result, Table
 

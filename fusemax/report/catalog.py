@@ -11,9 +11,7 @@ from fusemax import resources
 from fusemax.ir.arch import Arch
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.workload import Workload
-from fusemax.syntax.mapping.parser import load_mapping
-from fusemax.syntax.yaml.arch import load_arch
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import load_arch, load_mapping, load_workload
 from fusemax.units import readable_bytes
 from fusemax.view import Json, Record, Result, Table
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fusemax.errors import FusemaxError, Problem
-from fusemax.syntax.files import load_cascade
+from fusemax.syntax.load import load_cascade
 from fusemax.validate import check
 from fusemax.view import Json, Record, Result, Table, joined
 

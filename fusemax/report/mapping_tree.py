@@ -21,6 +21,7 @@ from fusemax.ir.mapping import (
     Fit,
     For,
     Hold,
+    Leaf,
     Length,
     Node,
     Open,
@@ -33,7 +34,7 @@ from fusemax.ir.mapping import (
 )
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.print_cascade import print_einsum, print_expr
-from fusemax.ir.print_mapping import print_parameter
+from fusemax.ir.print_mapping import print_head, print_parameter
 from fusemax.ir.walk import Body, fold, located
 from fusemax.report.arch_tree import Tree
 from fusemax.units import bytes_of_words, readable_bytes
@@ -176,12 +177,10 @@ class ShownMapping(Result):
                 held = ", ".join(map(_held, self.held(node, around)))
                 exception = f" (unless in {unless})" if unless else ""
                 yield Tree(f"{level} holds {held}{exception}{self._spilled(node)}")
-            case Wait(tensor):
-                yield Tree(f"wait until {tensor} has drained")
             case UnitBlock():
                 yield self._on(node)
-            case _:
-                assert_never(node)
+            case leaf:
+                yield Tree(_said(leaf))
 
     def _spilled(self, node: Hold) -> str:
         """The spilled share of a `hold` line, in words."""
@@ -257,6 +256,11 @@ class ShownMapping(Result):
             return _held(resident)
         placed = resident[1]
         return f"{placed.einsum} over {', '.join(map(self._many, placed.over))}" if placed.over else placed.einsum
+
+
+def _said(leaf: Leaf) -> str:
+    """A statement without a picture of its own."""
+    return f"wait until {leaf.tensor} has drained" if isinstance(leaf, Wait) else print_head(leaf)
 
 
 def _held(held: Held) -> str:

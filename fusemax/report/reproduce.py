@@ -16,8 +16,7 @@ from fusemax.report.plots import Chart, Stack, StackedChart, chart_of
 from fusemax.study.compare import Comparison, Row, compare
 from fusemax.study.encoder_layer import end_to_end
 from fusemax.study.tables import averages
-from fusemax.syntax.mapping.parser import arch_of, cascade_of, load_mapping
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import arch_of, cascade_of, load_mapping, load_workload
 from fusemax.units import readable_length
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
@@ -203,7 +202,7 @@ class Reproduction(Result):
 def reproduce(study: Study) -> Reproduction:
     """Evaluate a study's mappings at all of its models and lengths, under its accounting.
 
-    >>> from fusemax.syntax.yaml.study import load_study
+    >>> from fusemax.syntax.load import load_study
     >>> found = reproduce(load_study("attention"))
     >>> all(difference.within for difference in found.differences)
     True

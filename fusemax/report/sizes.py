@@ -10,9 +10,7 @@ from fusemax.ir.study import SizesStudy
 from fusemax.mapper.pareto import Front, pareto
 from fusemax.mapper.tables import front_table
 from fusemax.model.energy import area_m2
-from fusemax.syntax.mapping.parser import arch_of, cascade_of, load_mapping
-from fusemax.syntax.yaml.arch import load_arch
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import arch_of, cascade_of, load_arch, load_mapping, load_workload
 from fusemax.units import readable_seconds
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
@@ -62,7 +60,7 @@ class SizesReproduction(Result):
 def reproduce_sizes(study: SizesStudy) -> SizesReproduction:
     """Evaluate a study's mapping on machines of all of its sizes.
 
-    >>> from fusemax.syntax.yaml.study import load_sizes_study
+    >>> from fusemax.syntax.load import load_sizes_study
     >>> found = reproduce_sizes(load_sizes_study("chip-area"))
     >>> round(found.front.points[0].latency_s, 1), round(found.areas_m2["fusemax-cloud"] * 1e6, 1)
     (30266.7, 1303.0)

@@ -29,9 +29,11 @@ class PerfettoWriter:
     """Writes slices to a text file as they come; to be used in a `with` statement.
 
     >>> import io
+    >>> from fusemax.sim.stall import Stall, StallKind
     >>> file = io.StringIO()
+    >>> waits = Stall(StallKind.OPERAND, "A")
     >>> with PerfettoWriter(file, "mine", ("array",)) as writer:
-    ...     writer.write(Slice("array", "Z", 0, 0, {"m": 3}, 0.0, 2.0, 5.0, "A", None))
+    ...     writer.write(Slice("array", "Z", 0, 0, {"m": 3}, 0.0, 2.0, 5.0, waits, None))
     >>> [event["ph"] for event in json.loads(file.getvalue())["traceEvents"]]
     ['M', 'M', 'X']
     """
@@ -57,8 +59,8 @@ class PerfettoWriter:
     def write(self, task: Slice) -> None:
         """One slice."""
         arguments: dict[str, object] = dict(task.coordinates)
-        if task.waited and task.why:
-            arguments |= {"waited": round(task.waited, 3), "for": task.why}
+        if task.waited and task.why is not None:
+            arguments |= {"waited": round(task.waited, 3), "for": str(task.why)}
         self.written += 1
         if self.written * BYTES_PER_SLICE > 2 * MOST_BYTES:
             raise FusemaxError("the window has more tasks than a trace can hold", "give a smaller `--window`")

@@ -1,4 +1,4 @@
-"""A trace for a person: totals, who works and who waits for what, and a waterfall of the window."""
+"""A trace as text: totals, units and their stalls, reserved memory, queues, and a waterfall of the window."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ IDLE = (".",)
 
 
 def trace_tables(trace: Trace) -> Iterator[Table]:
-    """Totals, servers, tiles that are set aside, and queues."""
+    """Totals, servers, reserved memory, and queues."""
     ratio = trace.makespan / trace.closed_form if trace.closed_form else 1.0
     jumped = trace.tasks - trace.simulated
     below = (
         f"latency {readable_seconds(trace.latency_s)}, {readable_number(round(trace.makespan))} cycles: {ratio:.4f} of the closed form's",
         f"DRAM traffic {readable_bytes(trace.dram_bytes)}",
-        f"{readable_number(trace.tasks)} tasks"
-        + (f", {readable_number(jumped)} of them by their period" if jumped else ""),
+        f"{readable_number(trace.tasks)} tasks" + (f", {readable_number(jumped)} fast-forwarded" if jumped else ""),
         f"sizes {', '.join(f'{rank}={size}' for rank, size in trace.shapes.items())}",
         *model_line(trace.model, trace.seq),
         *_numbers(trace),
@@ -48,7 +47,7 @@ def trace_tables(trace: Trace) -> Iterator[Table]:
         for tensor, size in tiles.items()
     )
     if held:
-        yield Table("Set aside in memories", ("memory", "tensor", "room"), held, right=(2,))
+        yield Table("Reserved in memories", ("memory", "tensor", "size"), held, right=(2,))
     if trace.queues:
         queues = tuple((tensor, f"{words:g}") for tensor, words in trace.queues.items())
         yield Table("Longest queues between units, in words a lane", ("tensor", "words"), queues, right=(1,))
@@ -74,7 +73,7 @@ def _reasons(server: ServerTrace) -> str:
 
 
 def waterfall(trace: Trace, width: int | None = None) -> str:
-    """The window as lines of equal time, a column a unit: what it does most of the time there; dots are idle.
+    """The window as lines of equal time, a column a unit: the task that takes most of the time there; dots are idle.
 
     Einsums are written with the coordinates that change in the window; those that do not stand above, once. If a `width`
     is given, coordinates for which there is no room are left out.

@@ -1,6 +1,6 @@
-"""Which task of one series belongs to a task of another: sums of digits of task numbers.
+"""The task of one stream that belongs to a task of another: sums of digits of task numbers.
 
-The tasks of a series are numbered in the order of its loops, so the coordinate of a loop is a digit of the number.
+The tasks of a stream are numbered in the order of its loops, so the coordinate of a loop is a digit of the number.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Digit:
 
 
 @dataclass(frozen=True, slots=True)
-class Nest:
-    """The loops of a series, outermost first, with their extents."""
+class TaskLoops:
+    """The loops of a stream, outermost first, with their extents: one task for each iteration of all of them."""
 
-    loops: tuple[LoopRef, ...]
+    refs: tuple[LoopRef, ...]
     extents: tuple[int, ...]
 
     @property
@@ -43,19 +43,28 @@ class Nest:
         """The number of tasks."""
         return prod(self.extents)
 
+    @property
+    def strides(self) -> dict[LoopRef, int]:
+        """The tasks per iteration of each loop."""
+        return {loop: self.digit(i).below for i, loop in enumerate(self.refs)}
+
     def digit(self, position: int) -> Digit:
         """The digit of the loop at a position."""
         return Digit(prod(self.extents[position + 1 :]), self.extents[position])
 
     def find(self, loop: LoopRef) -> Digit | None:
         """The digit of a loop, if it is one of them."""
-        return self.digit(self.loops.index(loop)) if loop in self.loops else None
+        return self.digit(self.refs.index(loop)) if loop in self.refs else None
 
-    def without(self, dropped: Iterable[LoopRef]) -> Nest:
-        """The nest of the other loops."""
+    def coordinates(self, number: int) -> dict[str, int]:
+        """The coordinates of a task, by variable."""
+        return {loop.variable: self.digit(i).of(number) for i, loop in enumerate(self.refs)}
+
+    def without(self, dropped: Iterable[LoopRef]) -> TaskLoops:
+        """The other loops."""
         gone = set(dropped)
-        left = [(loop, extent) for loop, extent in zip(self.loops, self.extents, strict=True) if loop not in gone]
-        return Nest(tuple(loop for loop, _ in left), tuple(extent for _, extent in left))
+        left = [(loop, extent) for loop, extent in zip(self.refs, self.extents, strict=True) if loop not in gone]
+        return TaskLoops(tuple(loop for loop, _ in left), tuple(extent for _, extent in left))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a simulation found: busy and stalled cycles, why, what the memories hold, and the tasks of a window."""
+"""The trace of a simulation: busy and stalled cycles, with reasons; tiles in memories; and the tasks of a window."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusemax.errors import FusemaxError, did_you_mean, listed
+from fusemax.sim.stall import Stall
 from fusemax.view import Json, Record, Result, Table
 
 TOLERANCE = 1e-9
@@ -18,7 +19,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One task, in cycles: its server was free `since` then and waited for `why`, and ran it from `start` to `end`.
+    """One task, in cycles: its server was free from `since` on, waited because of `why`, and ran it from `start` to `end`.
 
     `series` is its place in the trace's series, and `number` its place in there. `after` is the task for which it waited
     last, by both.
@@ -32,7 +33,7 @@ class Slice:
     since: float
     start: float
     end: float
-    why: str
+    why: Stall | None
     after: tuple[int, int] | None
 
     @property
@@ -43,12 +44,12 @@ class Slice:
 
 @dataclass(frozen=True)
 class ServerTrace:
-    """A unit, or the channel to the outermost memory: cycles at work, and cycles of standing still by reason."""
+    """A unit, or the channel to the outermost memory: cycles at work, and cycles of standing still, by reason."""
 
     name: str
     busy: float
     tasks: int
-    stalls: Mapping[str, float]
+    stalls: Mapping[Stall, float]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Trace(Result):
 
     `makespan` is the time at which all results are there, `closed_form` that of the cost model. `reserved` has the bytes
     set aside for each tensor by memory, `queues` the longest queue of each tensor between two units in words a lane.
-    Of `tasks` tasks `simulated` were run one by one; the others follow exactly from the period of the schedule.
+    Of `tasks` tasks `simulated` were run one by one; the others were fast-forwarded, with the same result.
     `slices` are the tasks of the window, and `held` the tiles then held; `outputs` arrays, if there were inputs.
     `model` and `seq` say where the shapes are from, if they are from a workload; `error` is the largest difference to the
     interpreter's outputs, relative, if the numbers were checked; `notes` say what was assumed.
@@ -156,7 +157,7 @@ class Trace(Result):
         total = np.zeros(bins)
         until = begin
         for task in self.slices:
-            if task.server == server:  # tasks that take turns are at work at once
+            if task.server == server:  # alternating tasks are at work at once
                 start, until = max(task.start, until), max(task.end, until)
                 total += np.clip(np.minimum(task.end, edges[1:]) - np.maximum(start, edges[:-1]), 0, None)
         return total / np.diff(edges)
@@ -192,7 +193,7 @@ class Trace(Result):
         latest: dict[str, Slice] = {}
         for task in self.slices:
             last = latest.get(task.server)
-            if last is not None and last.start == task.start:  # they take turns
+            if last is not None and last.start == task.start:  # they alternate
                 last = before.get((last.series, last.number))
             if last is not None:
                 before[task.series, task.number] = last
@@ -242,7 +243,11 @@ class Trace(Result):
             "dram_bytes": self.dram_bytes,
             "utilization": dict(self.utilization),
             "servers": [
-                {"name": s.name, "busy_cycles": s.busy, "tasks": s.tasks, "stall_cycles": dict(s.stalls)} for s in self.servers
+                {
+                    "name": s.name, "busy_cycles": s.busy, "tasks": s.tasks,
+                    "stall_cycles": {str(stall): cycles for stall, cycles in s.stalls.items()},
+                }
+                for s in self.servers
             ],
             "series": [
                 {"name": s.name, "server": s.server, "tasks": s.tasks, "bytes": s.bytes}

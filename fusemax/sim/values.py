@@ -1,11 +1,11 @@
-"""The numbers of a schedule: every task computes its tile from what is there when it begins."""
+"""The values of a schedule: every task computes its tile from the arrays as they are when it begins."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,14 +17,26 @@ from fusemax.ir.checked import CheckedEinsum
 from fusemax.ir.expr import rank_of
 from fusemax.ir.operators import REDUCERS
 from fusemax.reference import UFUNCS, Run, Space, arrays_of, keeps_old
-from fusemax.sim.stream import Series, TaskKind
+from fusemax.sim.program.program import TaskStream
 
 Array = NDArray[np.float64]
+Written = NDArray[np.bool_] | bool
 Range = tuple[int, int]
 
 
-class Numbers:
-    """The arrays of a run. What nobody has computed yet is NaN, so that a schedule that reads too early is found out."""
+@dataclass(frozen=True, slots=True, order=True)
+class Pending:
+    """The result of a task, written at tick `end`: its values over the kept variables, and where there are any."""
+
+    end: int
+    number: int
+    space: Space = field(compare=False)
+    values: Array = field(compare=False)
+    written: Written = field(compare=False)
+
+
+class ValueTracker:
+    """The arrays of a run. Values that are not computed yet are NaN, so that a schedule that reads too early shows."""
 
     def __init__(self, bound: BoundMapping, inputs: Mapping[str, ArrayLike]) -> None:
         checked = bound.checked
@@ -44,31 +56,30 @@ class Numbers:
                     self.run.compute(Space(einsum, self._everything(einsum), self.sizes))
                 known.add(einsum.name)
         self.visited = {e.name: np.zeros(self.run.arrays[e.name].shape, bool) for e in checked.einsums if e.reductions}
-        self.pending: list[tuple[int, int, str, Any, Any, Any]] = []
+        self.pending: list[Pending] = []
         self.count = 0
 
     def _everything(self, einsum: CheckedEinsum) -> dict[str, Range]:
         return {v: (0, self.sizes[rank_of(v)]) for v in einsum.variables}
 
-    def begin(self, series: Series, number: int, start: int, end: int) -> None:
+    def begin(self, stream: TaskStream, number: int, start: int, end: int) -> None:
         """Compute a task's tile from the arrays as they are at its start; the result is there at its end."""
         self.settle(start)
-        if series.kind is not TaskKind.EINSUM or series.placement is None:
+        if stream.placement is None:
             return
-        einsum = self.bound.plan.placements[series.placement].einsum
-        for ranges in self.boxes(einsum, series, number):
+        einsum = self.bound.plan.placements[stream.placement].einsum
+        for ranges in self.boxes(einsum, stream.loops.coordinates(number)):
             space = Space(einsum, ranges, self.sizes)
             if keeps_old(einsum):
                 self.run.keep_old(space)
             with np.errstate(all="ignore"):
                 values, written = self.run.reduced(space)
             self.count += 1
-            heappush(self.pending, (end, self.count, einsum.name, space, values, written))
+            heappush(self.pending, Pending(end, self.count, space, values, written))
 
-    def boxes(self, einsum: CheckedEinsum, series: Series, number: int) -> Iterator[dict[str, Range]]:
+    def boxes(self, einsum: CheckedEinsum, at: Mapping[str, int]) -> Iterator[dict[str, Range]]:
         """The parts of the iteration space that a task computes: boxes in the cascade's own variables."""
         extents, splits = self.bound.nest.extents, self.bound.nest.splits
-        at = {loop.variable: series.nest.digit(i).of(number) for i, loop in enumerate(series.nest.loops)}
         choices = []
         for variable in einsum.variables:
             parts = parts_of((variable,), splits)
@@ -84,13 +95,14 @@ class Numbers:
             yield dict(box)
 
     def settle(self, now: int) -> None:
-        """Write what is finished by a time."""
-        while self.pending and self.pending[0][0] <= now:
-            _, _, name, space, values, written = heappop(self.pending)
-            self.write(name, space, values, written)
+        """Write the results that are finished by a time."""
+        while self.pending and self.pending[0].end <= now:
+            result = heappop(self.pending)
+            self.write(result.space, result.values, result.written)
 
-    def write(self, name: str, space: Space, values: Any, written: Any) -> None:
+    def write(self, space: Space, values: Array, written: Written) -> None:
         """Write a part of a tensor; parts of a reduction are combined."""
+        name = space.einsum.name
         array = self.run.arrays[name]
         at = space.written_places(array.shape)
         if space.einsum.reductions:
@@ -103,8 +115,8 @@ class Numbers:
         array[at] = np.where(written, values, array[at])
 
     def outputs(self) -> dict[str, Array]:
-        """The outputs, when everything has ended."""
-        self.settle(max((entry[0] for entry in self.pending), default=0))
+        """The outputs, when all tasks have ended."""
+        self.settle(max((result.end for result in self.pending), default=0))
         return {tensor.name: self.run.arrays[tensor.name] for tensor in self.bound.checked.outputs}
 
 

@@ -19,9 +19,7 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.workload import Workload
 from fusemax.model.energy import Accounting, accounting_of
 from fusemax.model.estimate import Estimate, estimate
-from fusemax.syntax.mapping.parser import arch_of, cascade_of, load_mapping
-from fusemax.syntax.yaml.arch import load_arch
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import arch_of, cascade_of, load_arch, load_mapping, load_workload
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
 from fusemax.view import Json, Record, Result, Table

@@ -17,9 +17,7 @@ from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate
 from fusemax.model.tables import one
 from fusemax.study.compare import Comparison, Row, against, compare
-from fusemax.syntax.mapping.parser import arch_of, cascade_of, load_mapping
-from fusemax.syntax.yaml.arch import load_arch
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import arch_of, cascade_of, load_arch, load_mapping, load_workload
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
 

@@ -57,7 +57,7 @@ def extremes(index: Affine, sizes: Mapping[str, int]) -> tuple[int, int]:
 
 
 def check_bounds(draft: Draft, einsums: Sequence[CheckedEinsum], sizes: Mapping[str, int]) -> None:
-    """Refuse accesses that leave a rank; what a filter limits and what an iteration steps along is judged elsewhere."""
+    """Refuse accesses that leave a rank; places that a filter limits or an iteration steps along are judged elsewhere."""
     for einsum in einsums:
         limited = {v for constraint in einsum.constraints for v in constraint.form.variables}
         for access, use in ((einsum.source.target, einsum.target), *einsum.uses.items()):

@@ -1,4 +1,4 @@
-"""What the check knows while it works: the cascade, the problems so far, and what the tables say of its tensors."""
+"""The state of the check: the cascade, the problems so far, and the tables of its tensors."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def _reductions(
                 hint = f"drop '{variable}' on the left or in the action"
                 draft.refuse(f"'{variable}' is reduced but stands on the left", reduction.span, hint)
             elif variable not in disappearing:
-                hint = f"what disappears here is {listed(disappearing)}" if disappearing else "drop the action"
+                hint = f"variables that disappear here: {listed(disappearing)}" if disappearing else "drop the action"
                 draft.refuse(f"'{variable}' is reduced but does not stand on the right", reduction.span, hint)
             elif variable in seen:
                 draft.refuse(f"'{variable}' is reduced twice", reduction.span, "name it in one action")

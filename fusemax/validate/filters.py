@@ -43,7 +43,7 @@ def _note(draft: Draft, writer: CheckedEinsum, reader: CheckedEinsum, use: Use) 
 
 
 def _trivial(constraint: Constraint) -> Constraint:
-    """What holds of every point: coordinates and shapes are not negative."""
+    """The bounds of every point: coordinates and shapes are not negative."""
     form = constraint.form
     positive = all(term.factor > 0 for term in form.terms)
     return Constraint(form if positive else Affine(()), Relation.NOT_NEGATIVE)

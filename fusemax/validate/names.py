@@ -114,7 +114,7 @@ def check_variables(draft: Draft, einsum: Einsum) -> None:
 
 
 def check_constants(draft: Draft) -> None:
-    """Parameters, operators, defaults and `empty` values: what they name exists, nothing has two meanings."""
+    """Parameters, operators, defaults and `empty` values: the names in them exist and have one meaning."""
     ops = _check_ops(draft)
     params: list[str] = []
     for param in draft.cascade.params:

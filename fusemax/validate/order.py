@@ -1,4 +1,4 @@
-"""What comes before what: definition before use, and iterations with a start and an end."""
+"""The order of statements: definition before use, and iterations with a start and an end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One order of computation: what an iteration ties together is a loop, the rest is not."""
+"""One order of computation: Einsums that an iteration ties together are a loop, the others are not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Node = Loop | CheckedEinsum
 
 
 def schedule(draft: Draft, einsums: Sequence[CheckedEinsum]) -> tuple[Node, ...]:
-    """One order in which the Einsums can be computed: what an iteration ties together is a loop, the rest is not.
+    """One order in which the Einsums can be computed: those that an iteration ties together are a loop.
 
     This is the vectorization of Allen and Kennedy (1987): the strongly connected components of the dependence graph
     become loops over their iterative variable, whose dependences on the step before are then cut.
@@ -80,12 +80,12 @@ def _loop(draft: Draft, members: list[CheckedEinsum], stepped: frozenset[str]) -
     names = list(dict.fromkeys(einsum.name for einsum in members))
     each = "each other" if len(names) > 1 else "itself"
     message = f"computed from {each}, and not step by step: {listed(names)}"
-    hint = "within an iteration, read what the others have at the same step, or had at the step before"
+    hint = "within an iteration, read the others at the same step, or at the step before"
     raise FusemaxError([Problem(message, span, hint)])
 
 
 def _steps_along(draft: Draft, einsum: CheckedEinsum, variable: str, inside: set[str]) -> bool:
-    """Whether the Einsum computes one step at a time from what other members have at that step."""
+    """Whether the Einsum computes one step at a time from other members at that step."""
     if einsum.initial:
         return variable in einsum.kept
     if variable not in einsum.kept:

@@ -1,4 +1,4 @@
-"""The sizes of all ranks, from what is given, from the equations between them, and from defaults, in this order."""
+"""The sizes of all ranks, from given ones, from the equations between them, and from defaults, in this order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fusemax.ir.affine import LARGEST
 from fusemax.ir.checked import Checked, Equation
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, names, walk
 from fusemax.ir.print_cascade import print_expr
+from fusemax.validate.exact import Exact, Grid, applied, is_grid, one, quotient
 
 
 def solve_shapes(checked: Checked, given: Mapping[str, int] | None = None, complete: bool = True) -> dict[str, int]:
@@ -40,7 +41,7 @@ def solve_shapes(checked: Checked, given: Mapping[str, int] | None = None, compl
 
 
 def shape_names(checked: Checked) -> tuple[str, ...]:
-    """Every name that has a size: ranks, and what stands in equations, filters and expressions."""
+    """Every name that has a size: ranks, and names in equations, filters and expressions."""
     found = dict.fromkeys(checked.ranks)
     for equation in checked.equations:
         found.update(dict.fromkeys([equation.left, *(n.name for n in names(equation.right))]))
@@ -63,7 +64,7 @@ def _names(expr: Expr, but: Iterable[str]) -> list[str]:
 
 
 def bad_size(name: str, size: object, known: Sequence[str]) -> Problem | None:
-    """What is wrong with a size that is given for a rank, if anything."""
+    """The problem with a size that is given for a rank, or None."""
     if name not in known:
         hint = did_you_mean(name, known) or (f"its ranks are {', '.join(known)}" if known else "it has no rank")
         return Problem(f"this cascade has no rank '{name}'", None, hint)
@@ -82,32 +83,85 @@ def bad_size(name: str, size: object, known: Sequence[str]) -> Problem | None:
 
 
 def solve(equations: Iterable[Equation], given: Mapping[str, int]) -> tuple[dict[str, int], list[Problem]]:
-    """The sizes that follow from what is given and from defaults, or what is wrong with them."""
+    """The sizes that follow from given ones and from defaults, and their mistakes."""
     equations = list(equations)
+    solver = _solver(equations, given)
+    problems = [p for e in equations if (p := _violated(e, solver, overruled=bool(given)))]
+    problems = problems or [p for name in solver.sizes if (p := _bad_solution(name, solver))]
+    return {name: int(one(size)) for name, size in solver.sizes.items()}, problems
+
+
+def solve_grid(checked: Checked, given: Mapping[str, int | Grid], points: int) -> dict[str, int | Grid]:
+    """The size of every rank and shape as `solve_shapes` has it, at all points of a grid at once.
+
+    Sizes that are given are positive integers, or arrays of one dimension with one for each of the `points`. Points of
+    which an equation does not hold are solved one by one; the first that has no sizes raises its `FusemaxError`.
+
+    >>> from fusemax import check, parse
+    >>> import numpy as np
+    >>> text = "shape M0 = 4, M1 = M / M0\\ninput K[M]\\nZ[m1, m0] = K[m1*M0 + m0]"
+    >>> solve_grid(check(parse(text)), {"M": np.array([12, 16])}, 2)
+    {'M': array([12, 16]), 'M1': array([3, 4]), 'M0': 4}
+    """
+    known = shape_names(checked)
+    solver = _solver(checked.equations, given)
+    doubtful = list(range(points))
+    if all(name in solver.sizes for name in known):
+        doubt = _doubt(checked.equations, solver, overruled=bool(given))
+        doubtful = [at for at in doubtful if (doubt[at] if is_grid(doubt) else doubt)]
+    alone = {at: solve_shapes(checked, {name: _at(size, at) for name, size in given.items()}) for at in doubtful}
+    if len(alone) == points:
+        import numpy as np
+
+        return {name: np.array([alone[at][name] for at in range(points)]) for name in known}
+    assert not alone, "a point that has sizes where an equation does not hold"
+    return {name: size if is_grid(size := solver.sizes[name]) else int(one(size)) for name in known}
+
+
+def _at(size: int | Grid, at: int) -> int:
+    return int(size[at] if is_grid(size) else size)
+
+
+def _doubt(equations: Iterable[Equation], solver: _Solver, overruled: bool) -> bool | Grid:
+    """The points where an equation does not hold, or a size is no positive integer: a truth value, or one for each point."""
+    doubt: bool | Grid = False
+    for equation in equations:
+        right = _value(equation.right, solver.sizes)
+        if right is not None and not (equation.default and _is_constant(equation) and overruled):
+            doubt = doubt | (solver.sizes[equation.left] != right)
+    for size in solver.sizes.values():
+        doubt = doubt | (size % 1 != 0) | (size < 1) | (size > LARGEST)
+    return doubt
+
+
+def _solver(equations: Sequence[Equation], given: Mapping[str, Exact]) -> _Solver:
+    """All sizes that follow: from those given first, then from defaults."""
     solver = _Solver()
     for equation in equations:
         for name in dict.fromkeys([equation.left, *(n.name for n in names(equation.right))]):
             solver.waiting.setdefault(name, []).append(equation)
-    solver.sizes.update({name: Fraction(size) for name, size in given.items()})
+    solver.sizes.update(given)
     for name in given:
         solver.follow(name)
     for equation in equations:
         if _is_constant(equation):
             solver.learn(equation.left, _value(equation.right, {}), equation)
-    problems = [p for e in equations if (p := _violated(e, solver, overruled=bool(given)))]
-    problems = problems or [p for name in solver.sizes if (p := _bad_solution(name, solver))]
-    return {name: int(size) for name, size in solver.sizes.items()}, problems
+    return solver
 
 
 @dataclass(frozen=True, slots=True)
 class _Solver:
     """Sizes, the equation that each follows from, and the equations in which each name stands."""
 
-    sizes: dict[str, Fraction] = field(default_factory=dict)
+    sizes: dict[str, Exact] = field(default_factory=dict)
     origins: dict[str, Equation] = field(default_factory=dict)
     waiting: dict[str, list[Equation]] = field(default_factory=dict)
 
-    def learn(self, name: str, value: Fraction | None, origin: Equation) -> None:
+    def size(self, name: str) -> int | Fraction:
+        """A size that is known, where no grid was given."""
+        return one(self.sizes[name])
+
+    def learn(self, name: str, value: Exact | None, origin: Equation) -> None:
         """Take down a size that is not known yet, and all that follows from it."""
         if value is not None and name not in self.sizes:
             self.sizes[name], self.origins[name] = value, origin
@@ -129,7 +183,7 @@ class _Solver:
         found = [n for n in (equation.left, *(n.name for n in names(equation.right))) if n not in self.sizes]
         return found[0] if len(found) == 1 else None
 
-    def solved(self, equation: Equation, unknown: str) -> Fraction | None:
+    def solved(self, equation: Equation, unknown: str) -> Exact | None:
         """The size of the unknown, if the way to it is exact."""
         if unknown == equation.left:
             return _value(equation.right, self.sizes)
@@ -140,44 +194,22 @@ def _is_constant(equation: Equation) -> bool:
     return not any(True for _ in names(equation.right))
 
 
-def _value(expr: Expr, sizes: Mapping[str, Fraction]) -> Fraction | None:
-    """The value of an expression over sizes, or None if it has none that is exact."""
+def _value(expr: Expr, sizes: Mapping[str, Exact]) -> Exact | None:
+    """The value of an expression over sizes, or None if it has no exact one."""
     match expr:
         case Number(value):
-            return Fraction(value) if abs(value) <= LARGEST else None
+            return quotient(Fraction(value), 1) if abs(value) <= LARGEST else None
         case Name(name):
             return sizes.get(name)
         case Access():
             return None
         case Apply(operator, args):
             values = [_value(arg, sizes) for arg in args]
-            return _apply(operator, [v for v in values if v is not None]) if None not in values else None
+            known = [value for value in values if value is not None]
+            return applied(operator, known) if len(known) == len(values) else None
 
 
-def _apply(operator: str, values: list[Fraction]) -> Fraction | None:
-    match operator, values:
-        case "add", [a, b]:
-            return a + b
-        case "sub", [a, b]:
-            return a - b
-        case "mul", [a, b]:
-            return a * b
-        case "div", [a, b] if b:
-            return a / b
-        case "neg", [a]:
-            return -a
-        case "max", _:
-            return max(values)
-        case "min", _:
-            return min(values)
-        case "floor", [a]:
-            return Fraction(a.numerator // a.denominator)
-        case "pow", [a, b] if b.denominator == 1 and 0 <= b <= 64 and abs(a) <= LARGEST:
-            return Fraction(a**b.numerator)
-    return None
-
-
-def _inverse(expr: Expr, target: Fraction, unknown: str, sizes: Mapping[str, Fraction]) -> Fraction | None:
+def _inverse(expr: Expr, target: Exact, unknown: str, sizes: Mapping[str, Exact]) -> Exact | None:
     """The value of the unknown for which the expression is `target`, if the way to it is one of + - * /."""
     match expr:
         case Name(name) if name == unknown:
@@ -194,18 +226,17 @@ def _inverse(expr: Expr, target: Fraction, unknown: str, sizes: Mapping[str, Fra
     return None
 
 
-def _peel(operator: str, target: Fraction, known: Fraction, in_left: bool) -> Fraction | None:
+def _peel(operator: str, target: Exact, known: Exact, in_left: bool) -> Exact | None:
+    """The operand of `operator` that is not known, if the other is and the result is `target`."""
     match operator:
         case "add":
-            return target - known
+            return applied("sub", [target, known])
         case "sub":
-            return target + known if in_left else known - target
-        case "mul" if known:
-            return target / known
-        case "div" if in_left:
-            return target * known
-        case "div" if target:
-            return known / target
+            return applied("add", [target, known]) if in_left else applied("sub", [known, target])
+        case "mul":
+            return applied("div", [target, known])
+        case "div":
+            return applied("mul", [target, known]) if in_left else applied("div", [known, target])
     return None
 
 
@@ -213,9 +244,11 @@ def _peel(operator: str, target: Fraction, known: Fraction, in_left: bool) -> Fr
 
 
 def _violated(equation: Equation, solver: _Solver, overruled: bool) -> Problem | None:
-    """The problem with an equation that does not hold; a default that something given has overruled is none."""
-    left, right = solver.sizes.get(equation.left), _value(equation.right, solver.sizes)
-    if left is None or right is None or (left == right and left.denominator == 1):
+    """The problem with an equation that does not hold; a default that a given size overrules is no problem."""
+    if equation.left not in solver.sizes or (value := _value(equation.right, solver.sizes)) is None:
+        return None
+    left, right = solver.size(equation.left), one(value)
+    if left == right and left.denominator == 1:
         return None
     if equation.default and _is_constant(equation) and overruled:
         return None
@@ -242,21 +275,21 @@ def _violated(equation: Equation, solver: _Solver, overruled: bool) -> Problem |
 
 
 def _sizes_text(solver: _Solver, known: Iterable[str]) -> str:
-    return ", ".join(f"{name} = {_shown(solver.sizes[name])}" for name in known)
+    return ", ".join(f"{name} = {_shown(solver.size(name))}" for name in known)
 
 
-def _shown(value: Fraction) -> str:
-    if abs(value) > LARGEST:
+def _shown(value: int | Fraction) -> str:
+    if not -LARGEST <= value <= LARGEST:
         return "more than 2^53"
     return str(value) if value.denominator == 1 else f"{float(value):g}"
 
 
 def _bad_solution(name: str, solver: _Solver) -> Problem | None:
-    value, origin = solver.sizes[name], solver.origins.get(name)
+    value, origin = solver.size(name), solver.origins.get(name)
     if value.denominator == 1 and 1 <= value <= LARGEST:
         return None
     what = "not an integer" if value.denominator > 1 else "not positive" if value < 1 else "larger than 2^53"
-    size = f"{_shown(value)}, which is {what}" if abs(value) <= LARGEST else f"{what}"
+    size = f"{_shown(value)}, which is {what}" if -LARGEST <= value <= LARGEST else what
     message, hint = f"the size of '{name}' is {size}", "give a positive integer"
     if origin is not None and not _is_constant(origin):
         others = [n for n in dict.fromkeys([origin.left, *_names(origin.right, ())]) if n != name]

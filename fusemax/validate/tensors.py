@@ -194,7 +194,7 @@ def _declared(draft: Draft, name: str, step: Write | None) -> Tensor:
 
 
 def refuse_undeclared(draft: Draft, access: Access) -> None:
-    """Refuse a tensor that nobody writes and nobody declares."""
+    """Refuse a tensor that is neither written nor declared."""
     ranks = ", ".join(map(_likely_rank, access.places))
     declaration = f"input {access.tensor}[{ranks}]" if ranks else f"input {access.tensor}"
     near = _alike(draft, access, ranks)
@@ -277,7 +277,7 @@ def _inferred(draft: Draft, name: str) -> Tensor | None:
 
 
 def _outputs(draft: Draft) -> None:
-    """Refuse declared results that nobody writes; without a declared output, what nobody reads is one."""
+    """Refuse declared results that are never written; without a declared output, tensors that are never read are outputs."""
     for name, (role, declaration) in draft.declared.items():
         inferred = name in draft.tensors and draft.tensors[name].role is Role.INPUT
         if role is not Role.INPUT and name not in draft.written and not inferred:

@@ -14,7 +14,7 @@ import sympy
 from fusemax import analyze, check, load_cascade, parse
 from fusemax.ir.expr import Name
 from fusemax.resources import names
-from fusemax.syntax.yaml.arch import load_arch
+from fusemax.syntax.load import load_arch
 from fusemax.validate.shapes import shape_names
 from tests.conftest import Golden
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fusemax import FusemaxError, analyze, load_cascade, parse
 from fusemax.analysis.roofline import least_cycles
 from fusemax.ir.arch import Operation, Unit
-from fusemax.syntax.yaml.arch import load_arch
+from fusemax.syntax.load import load_arch
 
 STEPS = 6
 """Each kind of operation is shared out between units in sixths."""

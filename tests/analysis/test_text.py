@@ -8,7 +8,7 @@ from fusemax import FusemaxError, analyze, load_cascade, parse
 from fusemax.analysis.explain import explain
 from fusemax.analysis.tables import LONGEST
 from fusemax.resources import names
-from fusemax.syntax.yaml.arch import load_arch
+from fusemax.syntax.load import load_arch
 from tests.conftest import Golden
 from tests.markup import read_html
 

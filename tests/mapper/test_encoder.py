@@ -13,7 +13,8 @@ from fusemax.bind.parameters import chosen_for
 from fusemax.mapper import map_cascade
 from fusemax.study.compare import Comparison
 from fusemax.study.encoder_layer import FOUND, end_to_end
-from fusemax.syntax.yaml.workload import load_workload, parse_workload
+from fusemax.syntax.load import load_workload
+from fusemax.syntax.yaml.workload import parse_workload
 from tests.model.test_published import LENGTHS, MODELS, at
 from tests.model.test_published import published as published_table
 

@@ -185,15 +185,15 @@ def test_against_and_check(call: Called) -> None:
 
 def test_interrupted(call: Called, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends a search with the best so far: the status says so, and the file is written whole."""
-    take = Search.take
+    record = Search.record
 
     def interrupt(self: Search, *arguments: object) -> object:
-        found = take(self, *arguments)  # type: ignore[arg-type]
+        found = record(self, *arguments)  # type: ignore[arg-type]
         if self.costings > 20:
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr(Search, "take", interrupt)
+    monkeypatch.setattr(Search, "record", interrupt)
     status, out, _ = call(*MATMUL, "--objective", "energy", "--out", "best.mapping")
     assert status == 130
     assert "interrupted: this is the best so far" in out

@@ -76,7 +76,7 @@ def held(mapping: Mapping, level: str) -> set[str]:
 
 def test_what_can_be_fixed() -> None:
     """Only a length that is open somewhere may be fixed; others are refused with the list of those."""
-    assert refused(fix=["k1=2"]) == ("nothing open is called 'k1'", "lengths that may be fixed are 'm1' and 'n1'")
+    assert refused(fix=["k1=2"]) == ("no open choice has the name 'k1'", "lengths that may be fixed are 'm1' and 'n1'")
     checked = check(parse("input A[M]\noutput Z\nZ = A[m]"))
     with pytest.raises(FusemaxError) as caught:
         map_cascade(checked, ARCH, {"M": 8}, fix=["m1=2"])
@@ -112,9 +112,9 @@ def test_fixed_lengths_of_a_template() -> None:
     """A number for a template's length that does not divide is named, by the name that the user gave."""
     message, hint = refused(template=parse_mapping(UNEVEN.replace(" uneven:", ":")), fix=["m1=5"])
     assert message == (
-        "with 'm1' fixed, no value of the open lengths divides what they split; with m1 = 5: 8 does not divide by 5"
+        "with 'm1' fixed, no value of the open lengths divides the ranks that they split; with m1 = 5: 8 does not divide by 5"
     )
-    assert hint == "fix another number, or none"
+    assert hint == "fix another number, or leave it open"
 
 
 # --------------------------------------------------------------------------------------------------------------- holds
@@ -171,7 +171,7 @@ def test_kept_by_a_template() -> None:
     assert all("Q" in held(each.mapping, "buffer") for each in found)
     with pytest.raises(FusemaxError) as caught:
         map_cascade("attention-3pass", arch, ATTENTION, template="flat", keep=["GM=dram"])
-    assert str(caught.value).startswith("nothing that 'flat' leaves open keeps 'GM' in 'dram'")
+    assert str(caught.value).startswith("no open choice of 'flat' keeps 'GM' in 'dram'")
 
 
 # ----------------------------------------------------------------------------------------------------------- templates
@@ -193,7 +193,7 @@ def test_cases_that_there_are_not(word: str) -> None:
 
 def test_units_of_a_template() -> None:
     """A template has a unit for every Einsum: another one is refused, not passed over."""
-    message = "'two' itself says which unit runs 'Z'"
+    message = "'two' itself places 'Z'"
     assert refused(template=parse_mapping(TWO), fix=["Z=array1d"])[0] == message
 
 
@@ -234,9 +234,9 @@ def test_open_lengths_of_uneven_splits(m: int) -> None:
     ("options", "message"),
     [
         ({}, "'fusemax-binding' is one mapping, and one machine gives one point"),
-        ({"dims": [16], "fix": ["M0=256"]}, "'fusemax-binding' decides all, and nothing is searched"),
-        ({"dims": [16], "keep": ["K=buffer"]}, "'fusemax-binding' decides all, and nothing is searched"),
-        ({"dims": [16], "limit": 5}, "'fusemax-binding' decides all, and nothing is searched"),
+        ({"dims": [16], "fix": ["M0=256"]}, "'fusemax-binding' leaves no choice open for a search"),
+        ({"dims": [16], "keep": ["K=buffer"]}, "'fusemax-binding' leaves no choice open for a search"),
+        ({"dims": [16], "limit": 5}, "'fusemax-binding' leaves no choice open for a search"),
         ({"template": load_mapping("fusemax-binding")}, "a mapping, and a template to find one"),
     ],
 )

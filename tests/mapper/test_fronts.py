@@ -18,7 +18,7 @@ from fusemax import FusemaxError, check, evaluate, load_arch, load_cascade, load
 from fusemax.ir.arch import Arch
 from fusemax.mapper import map_cascade
 from fusemax.mapper.objective import DIGITS, undominated
-from fusemax.mapper.pareto import Front, Point, _Collector, pareto
+from fusemax.mapper.pareto import Front, FrontPoint, _Collector, pareto
 from fusemax.mapper.scaling import scaled
 from tests.mapper.test_optimal import SMALL, Case, everything
 from tests.model.test_published import at
@@ -272,7 +272,7 @@ def test_found_for_each_size() -> None:
          "'fusemax-cloud' has no size with 100 elements an axis\nhint: it has 16, 32, 64, 128, 256, 512"),
         ({"mapping": load_mapping("fusemax-binding")},
          "'fusemax-binding' is one mapping, and one machine gives one point\n"
-         "hint: add --dims for machines of other sizes, or search what it leaves open: --template fusemax-binding"),
+         "hint: add --dims for machines of other sizes, or search its open choices: --template fusemax-binding"),
         ({"fix": ["AV=array3d"]}, "'fusemax-cloud' has no unit 'array3d'\nhint: did you mean 'array2d'?"),
         ({"fix": ["AV=array2d"]},
          "no assignment of the Einsums of 'attention-1pass' to the units of 'fusemax-cloud' is left\n"
@@ -372,7 +372,7 @@ def refused(path: Path) -> tuple[str, str, str]:
 
 def test_points_have_what_is_asked_for() -> None:
     """A point's values by the names of the axes."""
-    point = Point("a", 1.0, 2.0, 3.0, 4.0, load_mapping("flat"), True)
+    point = FrontPoint("a", 1.0, 2.0, 3.0, 4.0, load_mapping("flat"), True)
     assert [point.value(axis) for axis in ("latency", "energy", "area", "buffer")] == [1.0, 2.0, 3.0, 4.0]
 
 
@@ -390,9 +390,9 @@ def test_the_best_by_an_axis_is_sought(monkeypatch: pytest.MonkeyPatch) -> None:
     sought: list[str] = []
     seek = _Collector.seek
 
-    def record(self: _Collector, axis: str) -> None:
+    def record(self: _Collector, axis: str, limit: int) -> None:
         sought.append(axis)
-        seek(self, axis)
+        seek(self, axis, limit)
 
     monkeypatch.setattr(_Collector, "seek", record)
     pareto(check(load_cascade("matmul")), small(), {"M": 64, "N": 48, "K": 6}, of=("latency", "energy"), limit=100)

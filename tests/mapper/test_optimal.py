@@ -17,12 +17,14 @@ from fusemax.ir.checked import Checked
 from fusemax.mapper import MapResult, map_cascade
 from fusemax.mapper.constraints import fixed_of
 from fusemax.mapper.cost.candidates import Costs, exact
-from fusemax.mapper.objective import OBJECTIVES
+from fusemax.mapper.objective import Objective
 from fusemax.mapper.search.search import priced
-from fusemax.mapper.space.generated import Generated, Structure
+from fusemax.mapper.space.generated import Generated, GeneratedStructure
+from fusemax.mapper.space.protocol import Cutoff, trees_of
 from fusemax.model.energy import Accounting
 from tests.sim.machines import small
 
+OBJECTIVES = tuple(objective.value for objective in Objective)
 MOST = 300
 """Candidates of the largest space that is costed one by one."""
 
@@ -112,18 +114,19 @@ def value_of(estimate: Estimate, objective: str) -> float:
     }[objective]
 
 
-def everything(case: Case) -> Iterator[tuple[Structure, Estimate]]:
+def everything(case: Case) -> Iterator[tuple[GeneratedStructure, Estimate]]:
     """Every candidate of a space that is a mapping, costed one by one; on the way, as it is costed in bulk."""
     space = case.space()
     charged = Accounting(case.accounting)
     for structure in space.structures():
-        for family in space.families(structure):
+        assert not isinstance(structure, Cutoff)
+        for candidates in trees_of(space, structure):
             try:
-                costs: Costs | str = priced(space, family, charged)
+                costs: Costs | str = priced(space, candidates, charged)
             except FusemaxError as error:
                 costs = error.problems[0].message
-            for at in range(family.size):
-                mapping = concrete(family.mapping, family.member(at))
+            for at in range(candidates.size):
+                mapping = concrete(candidates.mapping, candidates.member(at))
                 try:
                     found = evaluate(case.checked, case.arch, mapping, case.shapes, accounting=case.accounting)
                 except FusemaxError as error:
@@ -137,13 +140,13 @@ def everything(case: Case) -> Iterator[tuple[Structure, Estimate]]:
                 assert isinstance(costs, Costs), costs
                 bulk = (costs.latency_s[at], costs.energy_j[at], costs.dram_bytes[at])
                 assert bulk == pytest.approx((found.latency_s, found.energy_j, found.dram_bytes), rel=1e-12, abs=0)
-                tidied = exact(case.checked, case.arch, family, at, case.shapes, charged)[1]
+                tidied = exact(case.checked, case.arch, candidates, at, case.shapes, charged)[1]
                 shown = (tidied.latency_s, tidied.energy_j, tidied.dram_bytes)
                 assert shown == pytest.approx(bulk, rel=1e-12, abs=0), mapping
                 yield structure, found
 
 
-def assert_optimal(case: Case, objectives: Sequence[str] = tuple(OBJECTIVES)) -> int:
+def assert_optimal(case: Case, objectives: Sequence[str] = OBJECTIVES) -> int:
     """No objective has a better candidate than the search finds, and no bound is above a candidate's cost."""
     best = dict.fromkeys(objectives, float("inf"))
     least_bytes = case.space().least_bytes
@@ -198,7 +201,7 @@ def cases(draw: DrawFn) -> Case:
 def test_the_best_of_small_spaces(case: Case) -> None:
     """For every objective the search finds the best of all candidates; bounds hold; bulk costs are those one by one."""
     space = case.space()
-    size = sum(family.size for structure in space.structures() for family in space.families(structure))
+    size = sum(candidates.size for structure in space.structures() for candidates in trees_of(space, structure))
     if size <= MOST:
         assert_optimal(case)
 

@@ -68,14 +68,14 @@ def test_flat_where_dram_binds(model: str, length: int, seconds: float) -> None:
 
 @pytest.mark.parametrize("model", ["bert", "xlm"])
 def test_fusemax(model: str) -> None:
-    """From the 1-pass cascade and the machine alone: faster than the published binding, and nothing can be better."""
+    """From the 1-pass cascade and the machine alone: faster than the published binding, and no mapping can be better."""
     found = one_pass(model)
     best, before = found.best[0].estimate, published("fusemax-binding", model, 1024)
     assert best.latency_s < before.latency_s
     assert best.dram_bytes <= before.dram_bytes
     assert found.statistics.proven
     assert best.latency_s == pytest.approx(found.least, rel=1e-8, abs=0)
-    assert any(reason.startswith("nothing can be better") for reason in found.reasons)
+    assert any(reason.startswith("no mapping can be better") for reason in found.reasons)
 
 
 def test_the_simulator_confirms_it() -> None:

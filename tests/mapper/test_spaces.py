@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 from fusemax import FusemaxError, check, load_arch, load_cascade, parse
 from fusemax.analysis.passes import all_passes
 from fusemax.bind.bind import bind
+from fusemax.bind.splits import divisors
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import variable_of
 from fusemax.mapper.constraints import Fixed
-from fusemax.mapper.cost.candidates import divisors
-from fusemax.mapper.space.generated import Generated
+from fusemax.mapper.space.generated import Generated, GeneratedStructure
 from fusemax.mapper.space.nests import nests, placed
+from fusemax.mapper.space.protocol import Cutoff, trees_of
 from fusemax.validate.shapes import shape_names
 from tests.sim.machines import small
 
@@ -45,6 +47,11 @@ def sizes_of(checked: Checked) -> dict[str, int]:
 def space_of(name: str, arch: Arch, shapes: dict[str, int], fixed: Fixed | None = None) -> Generated:
     """All that a shipped cascade and a machine allow."""
     return Generated(shipped(name), arch, shapes, fixed or Fixed())
+
+
+def structures_of(space: Generated) -> Iterator[GeneratedStructure]:
+    """The structures of a space, without the parts that are left out."""
+    return (each for each in space.structures() if not isinstance(each, Cutoff))
 
 
 # --------------------------------------------------------------------------------------------------------------- nests
@@ -101,13 +108,13 @@ def test_registers_bound_chunks(entries: int, longest: int) -> None:
     """With few registers a chunk that waits in the 2D array for its maximum is no larger than the axis; with more it may be."""
     space = space_of("attention-1pass", small(lengths=4, entries=entries), {**ATTENTION, "M": 32})
     found = set()
-    for nest, _, sizes, joined in space.nests:
+    for nest, _, sizes, combined in space.listed:
         if nest.looped != ("m1",):
             continue
         names = [each for body in nest.bodies for each in body.names]
         at = [names.index("BQK"), names.index("SLN")]
-        for number in range(0, len(joined.least), 97):
-            layouts = joined.layouts(number)
+        for number in range(0, len(combined.least), 97):
+            layouts = combined.layouts(number)
             units = [unit for layout in layouts for unit in layout.units]
             if {units[i] for i in at} == {"array2d"}:
                 found.add(int(sizes["M0"]))
@@ -123,7 +130,7 @@ def test_layouts(name: str, arch: str) -> None:
     lacking -= {"SD"}
     space = space_of(name, machine, sizes_of(shipped(name)))
     number = 0
-    for structure in islice(space.structures(), 400):
+    for structure in islice(structures_of(space), 400):
         for body, layout in zip(structure.nest.bodies, structure.layouts, strict=True):
             number += 1
             on = dict(zip(body.names, layout.units, strict=True))
@@ -164,10 +171,10 @@ def test_trees_are_mappings(name: str, arch: str) -> None:
     light = {einsum.name: "array1d" for einsum in checked.einsums if einsum.name in LIGHT}
     space = Generated(checked, machine, sizes_of(checked), Fixed(units=light))
     number = 0
-    for structure in islice(space.structures(), 5):
-        for family in islice(space.families(structure), 10):
+    for structure in islice(structures_of(space), 5):
+        for candidates in islice(trees_of(space, structure), 10):
             number += 1
-            bind(checked, machine, family.mapping, space.shapes, dict(family.member(family.size - 1)))
+            bind(checked, machine, candidates.mapping, space.shapes, dict(candidates.member(candidates.size - 1)))
     assert number > 0
 
 
@@ -175,15 +182,16 @@ def test_bounds_of_too_many_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where not all bounds can be made sharper, what was looked at is still searched, and the space is a part."""
     monkeypatch.setattr("fusemax.mapper.space.generated.MOST_REFINED", 3)
     space = space_of("attention-3pass", small("flat-cloud", lengths=4), sizes_of(shipped("attention-3pass")))
-    assert len(list(space.structures())) == 3
-    assert space.partial
+    found = list(space.structures())
+    assert sum(isinstance(each, Cutoff) for each in found) == 1
+    assert len(found) == 4
 
 
 def test_no_loops_around_anything() -> None:
     """A cascade whose results have no rank in common has nothing to block: only chunks of the reduced rank are open."""
     checked = check(parse("input A[M], B[M]\noutput Z\nZ = A[m] * B[m]"))
     space = Generated(checked, small(), {"M": 6}, Fixed())
-    families = [family for structure in space.structures() for family in space.families(structure)]
-    assert families
-    assert {family.size for family in families} == {1, len(divisors(2))}
+    trees = [tree for structure in structures_of(space) for tree in trees_of(space, structure)]
+    assert trees
+    assert {tree.size for tree in trees} == {1, len(divisors(2))}
     assert all(nest.blocked == nest.batch == () for nest in nests(checked))

@@ -19,7 +19,7 @@ from fusemax import FusemaxError, check, load_arch, load_cascade
 from fusemax.mapper import map_cascade
 from fusemax.mapper.cost.batch import best_of
 from fusemax.mapper.pareto import pareto
-from fusemax.mapper.search.search import Entry, Search, Tried
+from fusemax.mapper.search.search import Entry, Search, TrialResult
 from fusemax.mapper.space.generated import Generated, State
 from fusemax.study.encoder_layer import end_to_end
 from tests.sim.machines import small
@@ -76,13 +76,13 @@ def test_interrupted_processes(jobs: str) -> None:
 
 def test_whoever_needs_the_whole_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoder layers and machines of several sizes need the best of many searches: they end with an interruption of one."""
-    take = Search.take
+    record = Search.record
 
-    def interrupt(self: Search, tried: Tried) -> Entry | None:
-        take(self, tried)
+    def interrupt(self: Search, tried: TrialResult) -> Entry | None:
+        record(self, tried)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Search, "take", interrupt)
+    monkeypatch.setattr(Search, "record", interrupt)
     with pytest.raises(KeyboardInterrupt):
         end_to_end(["fusemax-binding"], ["bert"], [1024])  # its linear layers are searched
     with pytest.raises(KeyboardInterrupt):
@@ -103,7 +103,7 @@ def test_annealing_leaves_where_nothing_fits(monkeypatch: pytest.MonkeyPatch) ->
         return found
 
     monkeypatch.setattr(Generated, "neighbour", step)
-    monkeypatch.setattr("fusemax.mapper.search.search.try_out", lambda *_: Tried((), 1, 1, 1, 0))
+    monkeypatch.setattr("fusemax.mapper.search.anneal.try_out", lambda *_: TrialResult((), 1, 1, 1, 0))
     with pytest.raises(FusemaxError):
         map_cascade("matmul", small(lengths=4), MATMUL, strategy="anneal", limit=30)
     assert len(steps) == 29
@@ -116,7 +116,7 @@ def test_interrupted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fusemax.mapper.search.search.try_out", interrupt)
+    monkeypatch.setattr("fusemax.mapper.search.workers.try_out", interrupt)
     found = map_cascade("matmul", small(lengths=4), MATMUL)
     assert found.best == ()
-    assert "interrupted: nothing was found so far" in str(found)
+    assert "interrupted: no mapping was found so far" in str(found)

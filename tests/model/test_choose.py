@@ -76,5 +76,5 @@ def test_what_is_no_value(name: str, text: str, said: str) -> None:
 
 def test_a_mapping_without_parameters() -> None:
     """Who has no parameters says so."""
-    with pytest.raises(FusemaxError, match="mapping 'unfused' has no parameter 'rows'\nhint: it has none"):
+    with pytest.raises(FusemaxError, match="mapping 'unfused' has no parameter 'rows'\nhint: it has no parameters"):
         value_of_text(load_mapping("unfused"), "rows", "1")

@@ -152,7 +152,7 @@ def test_a_grid_that_lacks_a_size() -> None:
     """A grid needs a size for every rank."""
     with pytest.raises(FusemaxError) as caught:
         evaluate(cascade("matmul"), machine("flat-cloud"), GEMM, {"M": np.array([256, 512]), "K": 4})
-    assert str(caught.value) == "no size for 'N'\nhint: give one for each rank"
+    assert str(caught.value) == "no size for 'N'\nhint: give it, for instance `--shape N=64`"
 
 
 def test_a_grid_of_sizes_that_contradict_each_other() -> None:
@@ -160,7 +160,7 @@ def test_a_grid_of_sizes_that_contradict_each_other() -> None:
     checked, mapping = cascade("attention-1pass"), load_mapping("fusemax-cascade")
     sizes: dict[str, Amount] = {"B": 1, "H": 1, "E": 64, "F": 64, "P": 256, "M": np.array([512, 1024])}
     assert np.shape(evaluate(checked, machine("flat-cloud"), mapping, {**sizes, "M1": np.array([2, 4])}).cycles) == (2,)
-    with pytest.raises(FusemaxError, match="sizes that contradict each other"):
+    with pytest.raises(FusemaxError, match="does not hold with M1 = 5, M = 1024, M0 = 256"):
         evaluate(checked, machine("flat-cloud"), mapping, {**sizes, "M1": np.array([2, 5])})
 
 
@@ -173,7 +173,7 @@ def test_parameters_that_a_mapping_has_not() -> None:
         with pytest.raises(FusemaxError) as caught:
             evaluate(cascade("attention-3pass"), machine("flat-cloud"), flat, shapes, parameters={name: 1})
         assert str(caught.value) == f"mapping 'flat' has no parameter '{name}'\nhint: {hint}"
-    with pytest.raises(FusemaxError, match="mapping 'a' has no parameter 'rows'\nhint: it has none"):
+    with pytest.raises(FusemaxError, match="mapping 'a' has no parameter 'rows'\nhint: it has no parameters"):
         evaluate(cascade("matmul"), machine("flat-cloud"), GEMM, {"K": 4, "M": 512, "N": 2}, parameters={"rows": 1})
     found = evaluate(cascade("attention-3pass"), machine("flat-cloud"), flat, shapes, parameters={"rows": 256})
     assert found.cycles > 0

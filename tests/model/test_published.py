@@ -21,8 +21,7 @@ from fusemax.model import Estimate
 from fusemax.model.energy import area_m2
 from fusemax.study.compare import Comparison, compare
 from fusemax.study.tables import averages
-from fusemax.syntax.files import load_cascade
-from fusemax.syntax.yaml.workload import load_workload
+from fusemax.syntax.load import load_cascade, load_workload
 from fusemax.validate import check
 
 KINDS = ("mac", "add", "max", "exp", "div")

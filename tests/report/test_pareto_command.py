@@ -12,8 +12,9 @@ import pytest
 from matplotlib.axes import Axes
 
 from fusemax import evaluate
-from fusemax.mapper.pareto import Front, Point, _Collector
-from fusemax.syntax.mapping.parser import load_mapping, parse_mapping
+from fusemax.mapper.pareto import Front, FrontPoint, _Collector
+from fusemax.syntax.load import load_mapping
+from fusemax.syntax.mapping.parser import parse_mapping
 from tests.conftest import ROOT, Called, Golden
 
 MATMUL = ("pareto", "--cascade", "matmul", "--arch", "flat-edge", "--shape", "M=64,N=64,K=32")
@@ -125,7 +126,7 @@ def line(panel: Axes) -> list[tuple[float, float]]:
 def front(*values: tuple[float, float, float]) -> Front:
     """A front by latency, energy and buffer (in MiB)."""
     mapping = load_mapping("flat")
-    points = tuple(Point(str(i), s, j, None, mib * 2**20, mapping, True) for i, (s, j, mib) in enumerate(values))
+    points = tuple(FrontPoint(str(i), s, j, None, mib * 2**20, mapping, True) for i, (s, j, mib) in enumerate(values))
     return Front("c", "a", ("latency", "energy", "buffer"), {}, points, len(points), True)
 
 
@@ -153,7 +154,7 @@ def test_interrupted(call: Called, monkeypatch: pytest.MonkeyPatch, after: int) 
 def test_cut_off(call: Called) -> None:
     """A front of a part of the space says so."""
     _, out, _ = call(*MATMUL, "--limit", "20")
-    assert out.endswith("; the search was cut off, so there may be better ones\n")
+    assert out.endswith("; the search was cut off: there may be better ones\n")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_cut_off(call: Called) -> None:
         ((*DIMS[:-1], "0"), "number of elements: 0 is less than 1\nhint: give an integer of at least 1"),
         (DIMS[:-2],
          "'fusemax-binding' is one mapping, and one machine gives one point\n"
-         "hint: add --dims for machines of other sizes, or search what it leaves open: --template fusemax-binding"),
+         "hint: add --dims for machines of other sizes, or search its open choices: --template fusemax-binding"),
         ((*MATMUL, "--csv", "a.txt"), "'a.txt' does not end in .csv\nhint: name it a.csv"),
         ((*MATMUL, "--plot", "a.txt"), "'a.txt' does not end in .png or .svg or .pdf\nhint: name it a.png"),
         ((*MATMUL, "--keep", "A=cache"), "'flat-edge' has no memory 'cache'\nhint: its memories are 'dram' and 'buffer'"),

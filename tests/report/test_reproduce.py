@@ -13,7 +13,7 @@ from fusemax.ir.study import Shows, Study
 from fusemax.report.plots import Chart, StackedChart
 from fusemax.report.reproduce import Reproduction, reproduce, utilization_by_einsum
 from fusemax.report.reproduce_files import check_folder, write_folder
-from fusemax.syntax.yaml.study import load_study
+from fusemax.syntax.load import load_study
 from tests.conftest import Golden
 
 

@@ -19,11 +19,12 @@ from matplotlib.figure import Figure
 import fusemax
 from fusemax import FusemaxError, commands
 from fusemax.bind.extents import Amount
+from fusemax.mapper.options import SearchOptions
 from fusemax.report.catalog import catalog
 from fusemax.report.checks import checked_file
 from fusemax.report.reproduce import reproduce
 from fusemax.report.sizes import reproduce_sizes
-from fusemax.syntax.yaml.study import load_sizes_study, load_study
+from fusemax.syntax.load import load_sizes_study, load_study
 from fusemax.view import Result
 from tests.markup import read_html
 
@@ -35,8 +36,8 @@ MADE: dict[str, Callable[[], Result]] = {
     "CheckResult": lambda: checked_file("attention-1pass"),
     "Comparison": lambda: commands.compared(["flat", "fusemax-binding"], models=["bert"], lengths=[1024], shapes={}),
     "Estimate": lambda: commands.evaluated("flat", shapes={}, model="bert", length=1024),
-    "Front": lambda: commands.traded("matmul", "fusemax-cloud", shapes=MATMUL, of=["latency", "energy"]),
-    "MapResult": lambda: commands.mapped("matmul", "fusemax-cloud", shapes=MATMUL, top=2),
+    "Front": lambda: commands.traded("matmul", "fusemax-cloud", shapes=MATMUL, options=SearchOptions()),
+    "MapResult": lambda: commands.mapped("matmul", "fusemax-cloud", shapes=MATMUL, options=SearchOptions(top=2)),
     "Reproduction": lambda: reproduce(load_study("attention")),
     "RunResult": lambda: commands.executed("matmul", shapes={"M": 2, "N": 3, "K": 4})[0],
     "ShownArch": lambda: commands.shown("fusemax-cloud", shapes={}),

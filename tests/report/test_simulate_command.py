@@ -195,7 +195,7 @@ def test_progress(call: Called, monkeypatch: pytest.MonkeyPatch, interrupted: bo
     assert call(*SMALL)[2] == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     if interrupted:
-        monkeypatch.setattr("fusemax.sim.simulate._Watch.trace", raiser(KeyboardInterrupt()))
+        monkeypatch.setattr("fusemax.sim.recorder.Recorder.trace", raiser(KeyboardInterrupt()))
     status, out, err = call(*SMALL)
     assert (status, bool(out)) == ((130, False) if interrupted else (0, True))
     start, *shown, wiped, after = err.split("\r")
@@ -339,8 +339,8 @@ def test_large_tasks_are_labelled(trace: Trace, tmp_path: Path) -> None:
 
 def test_a_task_that_is_longer_than_the_window(trace: Trace, tmp_path: Path) -> None:
     """What is seen of it is labelled in its middle, though it begins before and ends after."""
-    long = Slice("array2d", "Z", 0, 0, {"m": 1}, 0.0, 0.0, 1000.0, "", None)
-    early = Slice("array1d", "Y", 1, 0, {"m": 2}, 0.0, 50.0, 110.0, "", None)
+    long = Slice("array2d", "Z", 0, 0, {"m": 1}, 0.0, 0.0, 1000.0, None, None)
+    early = Slice("array1d", "Y", 1, 0, {"m": 2}, 0.0, 50.0, 110.0, None, None)
     (axes,) = drawn(replace(trace, window=(100.0, 200.0), slices=(early, long)))
     assert [(text.get_text(), *text.get_position()) for text in axes.texts] == [("Z\n1", 150.0, 0), ("Y\n2", 105.0, 1)]
     assert axes.get_xlim() == (100.0, 200.0)

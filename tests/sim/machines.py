@@ -1,11 +1,14 @@
-"""Small machines and mappings for simulations."""
+"""Small machines and changed programs for simulations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from fusemax import load_arch
 from fusemax.ir.arch import Arch
+from fusemax.sim.program.program import Dependence, Program, Until
+from fusemax.sim.stall import Stall, StallKind
 
 
 def small(
@@ -23,3 +26,10 @@ def small(
     memories = [replace(arch.memories[0], bandwidth_bytes_s=bandwidth or arch.memories[0].bandwidth_bytes_s)]
     memories += [replace(memory, size_bytes=buffer or memory.size_bytes) for memory in arch.memories[1:]]
     return replace(arch, units=tuple(units), memories=tuple(memories))
+
+
+def with_dependence(program: Program, stream: str, source: str, index: Callable[[int], int]) -> Program:
+    """A program in which task n of a stream waits for task `index(n)` of another, too."""
+    first, second = (next(s for s in program.streams if s.name == name) for name in (stream, source))
+    more = Dependence(first, second, index, Until.ARRIVED, Stall(StallKind.OPERAND, source))
+    return replace(program, dependences=(*program.dependences, more))

@@ -17,7 +17,7 @@ from fusemax.bind.extents import single
 from fusemax.ir.arch import Arch
 from fusemax.model.energy import Accounting
 from fusemax.model.estimate import Estimate, estimate
-from fusemax.sim.program.build import Clock
+from fusemax.sim.program.program import Clock
 from fusemax.sim.simulate import run
 from fusemax.sim.trace import Trace
 from tests.sim.machines import small

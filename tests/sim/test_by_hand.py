@@ -9,6 +9,7 @@ import pytest
 
 from fusemax import Trace, simulate
 from fusemax.ir.arch import Arch
+from fusemax.sim.stall import Stall, StallKind
 from tests.tiny import cascade, machine, mapped
 
 SUMS = cascade("input A[I, K, P]\noutput Z[I, P]\nZ[i, p] = A[i, k, p]")
@@ -45,7 +46,7 @@ def test_two_copies_of_a_tile() -> None:
     assert times(trace, "store Z") == [(27, 29)]
     assert trace.makespan == 29
     assert trace.reserved == {"buffer": {"A": 96}}
-    assert trace.server("dram").stalls["room for A"] == 3 + 3
+    assert trace.server("dram").stalls[Stall(StallKind.CAPACITY, "A")] == 3 + 3
 
 
 @pytest.mark.parametrize(("buffer", "loads", "makespan"), [(96, [0, 3, 9, 15], 29), (95, [0, 9, 18, 27], 38)])

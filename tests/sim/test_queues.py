@@ -47,7 +47,7 @@ def test_a_queue_with_a_limit_holds_an_array_back() -> None:
     assert two.queues["SLNV"] == 128 < free.queues["SLNV"]
     assert two.makespan > 1.02 * free.makespan
     stalls = two.server("array2d").stalls
-    assert max(stalls, key=lambda why: stalls[why]) == "room in the queue of array1d"
+    assert str(max(stalls, key=lambda why: stalls[why])) == "room in the queue of array1d"
 
 
 def test_numbers_with_short_queues() -> None:

@@ -14,13 +14,12 @@ from fusemax.bind.bind import bind
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
-from fusemax.model.traffic import traffic
-from fusemax.sim.program.build import Program
+from fusemax.sim.machine import Machine
+from fusemax.sim.program.build import programs_of
 from fusemax.sim.simulate import run
-from fusemax.sim.stream import Wait
 from fusemax.sim.trace import Slice, Trace
 from fusemax.syntax.mapping.parser import parse_mapping
-from tests.sim.machines import small
+from tests.sim.machines import small, with_dependence
 
 DESIGNS = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 CLOSE = 1e-6
@@ -199,13 +198,12 @@ def test_mistakes_in_python(changed: dict[str, Any], message: str) -> None:
         simulate(**{**given, **changed})
 
 
-def test_a_deadlock_behind_a_turn_names_the_circle() -> None:
-    """A task that waits for one of a later stage: the circle goes through whoever has the turn."""
+def test_a_deadlock_behind_a_barrier_names_the_circle() -> None:
+    """A task that waits for one of a later stage: the circle goes through the open segment."""
     mapping = load_mapping("fusemax-architecture")
     bound = bind(ATTENTION, small(), mapping, {"B": 1, "H": 1, "E": 2, "F": 2, "M": 8, "P": 8}, {})
-    machine = Program(bound, traffic(bound.nest), 0, True, None).build()
-    first, later = (next(s for s in machine.series if s.name == name) for name in ("BQK", "SLNV"))
-    first.waits.append(Wait(later, lambda task: task, False, "never"))
+    (program,) = programs_of(bound)
+    machine = Machine(with_dependence(program, "BQK", "SLNV", lambda task: task))
     machine.start()
     with pytest.raises(FusemaxError) as stuck:
         machine.finish()

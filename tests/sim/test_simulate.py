@@ -17,13 +17,14 @@ from fusemax.bind.bind import bind
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping
-from fusemax.model.traffic import traffic
 from fusemax.reference import random_inputs
-from fusemax.sim.program.build import Program
-from fusemax.sim.stream import Series, TaskKind, Wait
+from fusemax.sim.machine import Machine
+from fusemax.sim.program.build import programs_of
+from fusemax.sim.stall import Stall, StallKind
+from fusemax.sim.stream import StreamState
 from fusemax.sim.trace import Trace
-from fusemax.sim.values import Numbers
-from tests.sim.machines import small
+from fusemax.sim.values import ValueTracker
+from tests.sim.machines import small, with_dependence
 
 DESIGNS = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 PIPELINES = ("flat", "fusemax-cascade", "fusemax-binding")
@@ -126,7 +127,7 @@ def test_numbers_are_the_interpreters(name: str, arch: str) -> None:
     checked, mapping = loaded(name)
     machine = small(mapping.arch, entries=3, buffer=None if arch == "own" else 1200)
     sizes = {"B": 2, "H": 2, "E": 3, "F": 4, "M": 16, "P": 24}
-    parameters = {"rows": 8, "kept": ("Q", "AV")} if name == "flat" and arch == "tight" else {}
+    parameters: dict[str, Any] = {"rows": 8, "kept": ("Q", "AV")} if name == "flat" and arch == "tight" else {}
     whole = {**sizes, "M0": 4, "M1": 4}
     inputs = random_inputs(checked, {rank: whole[rank] for rank in checked.ranks}, 3)
     found = simulate(checked, machine, mapping, sizes, parameters=parameters, inputs=inputs).outputs
@@ -145,8 +146,8 @@ def test_numbers_of_one_head_of_bert() -> None:
     assert np.abs(found["AV"] - execute(checked, inputs, {"M0": 256})["AV"]).max() < 1e-12
 
 
-@pytest.mark.parametrize(("series", "tensor"), [("SLN", "RM"), ("RNV", "SLNV"), ("RD", "SLD"), ("RM", "LM")])
-def test_a_dropped_dependence_gives_wrong_numbers(series: str, tensor: str) -> None:
+@pytest.mark.parametrize(("stream", "tensor"), [("SLN", "RM"), ("RNV", "SLNV"), ("RD", "SLD"), ("RM", "LM")])
+def test_a_dropped_dependence_gives_wrong_numbers(stream: str, tensor: str) -> None:
     """A schedule in which one Einsum does not wait for one operand computes something else."""
     checked, mapping = loaded("fusemax-binding")
     sizes = {"B": 1, "H": 2, "E": 3, "F": 4, "M": 16, "P": 24}
@@ -155,21 +156,18 @@ def test_a_dropped_dependence_gives_wrong_numbers(series: str, tensor: str) -> N
     outputs = []
     for drop in (False, True):
         bound = bind(checked, small(bandwidth=1e9), mapping, sizes, {})
-        numbers = Numbers(bound, inputs)
+        values = ValueTracker(bound, inputs)
 
-        def record(task: Series, number: int, since: int, start: int, end: int, numbers: Numbers = numbers) -> None:
-            numbers.begin(task, number, start, end)
+        def record(task: StreamState, number: int, since: int, start: int, end: int, to: ValueTracker = values) -> None:
+            to.begin(task.stream, number, start, end)
 
-        machine = Program(bound, traffic(bound.nest), 0, True, record).build()
-        mutated = next(s for s in machine.series if s.name == series)
-        if drop:
-            dropped = [wait for wait in mutated.waits if wait.why == tensor and wait.series.kind is TaskKind.EINSUM]
-            same = [w for w in mutated.waits if w.series.name == tensor]
-            assert dropped or same
-            mutated.waits = [wait for wait in mutated.waits if wait not in [*dropped, *same]]
+        (program,) = programs_of(bound)
+        left = tuple(d for d in program.dependences if (d.stream.name, d.source.name) != (stream, tensor))
+        assert len(left) < len(program.dependences)
+        machine = Machine(replace(program, dependences=left) if drop else program, record)
         machine.start()
-        numbers.settle(machine.finish() + 1)
-        outputs.append(numbers.outputs()["AV"])
+        values.settle(machine.finish() + 1)
+        outputs.append(values.outputs()["AV"])
     assert np.abs(outputs[0] - expected).max() < 1e-12
     assert not np.abs(outputs[1] - expected).max() < 1e-3
 
@@ -190,7 +188,7 @@ def test_binding_hides_its_latencies(length: int, most: float) -> None:
     sizes = {"B": 64, "H": 12, "E": 64, "F": 64, "M": length, "P": length}
     trace = simulate(checked, load_arch(mapping.arch), mapping, sizes)
     assert 1 <= trace.makespan / trace.closed_form < most
-    assert "LM to drain" not in trace.server("array1d").stalls
+    assert Stall(StallKind.DRAIN, "LM") not in trace.server("array1d").stalls
 
 
 def test_architecture_stalls() -> None:
@@ -200,8 +198,8 @@ def test_architecture_stalls() -> None:
     trace = simulate(checked, load_arch(mapping.arch), mapping, sizes)
     tiles = 64 * 12 * 4 * 4
     stalls = trace.server("array1d").stalls
-    assert stalls["SLNV"] / tiles == 256
-    assert 256 <= stalls["LM to drain"] / tiles <= 320
+    assert stalls[Stall(StallKind.OPERAND, "SLNV")] / tiles == 256
+    assert 256 <= stalls[Stall(StallKind.DRAIN, "LM")] / tiles <= 320
     assert 650 <= trace.makespan / tiles <= 715
     assert trace.closed_form / tiles == 458
 
@@ -222,10 +220,8 @@ def test_a_circle_of_waits_is_told() -> None:
     """Tasks that wait for each other for ever are an error that names the circle."""
     checked, mapping = loaded("fusemax-binding")
     bound = bind(checked, small(), mapping, {"B": 1, "H": 1, "E": 2, "F": 2, "M": 8, "P": 8}, {})
-    machine = Program(bound, traffic(bound.nest), 0, True, None).build()
-    first = next(s for s in machine.series if s.name == "BQK")
-    last = next(s for s in machine.series if s.name == "AV")
-    first.waits.append(Wait(last, lambda task: task // 2, False, "AV"))
+    (program,) = programs_of(bound)
+    machine = Machine(with_dependence(program, "BQK", "AV", lambda task: task // 2))
     machine.start()
     with pytest.raises(FusemaxError, match=r"nothing can go on: .*which waits for.*AV"):
         machine.finish()

@@ -9,7 +9,8 @@ import pytest
 from fusemax import FusemaxError
 from fusemax.ir.arch import Memory, Operation, Registers, Unit
 from fusemax.resources import names
-from fusemax.syntax.yaml.arch import load_arch, parse_arch
+from fusemax.syntax.load import load_arch
+from fusemax.syntax.yaml.arch import parse_arch
 from tests.conftest import Golden
 from tests.refusals import rendered
 

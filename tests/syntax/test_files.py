@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fusemax import FusemaxError
-from fusemax.syntax.files import LARGEST_FILE, load_cascade
+from fusemax.syntax.load import load_cascade
+from fusemax.syntax.source import LARGEST_FILE
 
 TEXT = "Z[m] = A[k, m] * B[k]\n"
 CANONICAL = TEXT

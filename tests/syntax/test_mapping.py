@@ -27,9 +27,9 @@ from fusemax.ir.mapping import (
     Uncounted,
     UnitBlock,
 )
-from fusemax.syntax.mapping.parser import load_mapping, parse_mapping
+from fusemax.syntax.load import load_mapping, load_workload
+from fusemax.syntax.mapping.parser import parse_mapping
 from fusemax.syntax.mapping.table import parse_table
-from fusemax.syntax.yaml.workload import load_workload
 from tests.conftest import Golden
 
 FOLDER = Path(__file__).parents[2] / "mappings"

@@ -6,7 +6,7 @@ import pytest
 
 from fusemax.errors import FusemaxError
 from fusemax.ir.study import Shows
-from fusemax.syntax.yaml.study import load_study
+from fusemax.syntax.load import load_study
 
 TEXT = """\
 name: s

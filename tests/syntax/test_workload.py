@@ -8,7 +8,8 @@ import pytest
 
 from fusemax import FusemaxError
 from fusemax.resources import names
-from fusemax.syntax.yaml.workload import load_workload, parse_workload
+from fusemax.syntax.load import load_workload
+from fusemax.syntax.yaml.workload import parse_workload
 
 MODEL = """\
 name: tiny

@@ -12,6 +12,7 @@ from fusemax.ir.checked import Checked
 from fusemax.ir.expr import rank_of
 from fusemax.ir.mapping import Block, BlockKind, Case, Fit, For, Hold, Node, Overlap, Split, UnitBlock, Wait
 from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.ir.print_mapping import print_head
 from fusemax.ir.walk import located, walk
 from fusemax.syntax.yaml.arch import KINDS
 
@@ -115,19 +116,7 @@ def _block(node: Node, around: Node | None) -> Iterator[Problem]:
 
 def _word(node: Node) -> str:
     """The word that a node begins with."""
-    match node:
-        case For(overlap):
-            return overlap.value
-        case Block(kind):
-            return kind.value
-        case Case():
-            return "case"
-        case Hold():
-            return "hold"
-        case Wait():
-            return "wait"
-        case UnitBlock():
-            return "on"
+    return print_head(node).split()[0]
 
 
 def _names(checked: Checked, mapping: MappingFile) -> Iterator[Problem]:

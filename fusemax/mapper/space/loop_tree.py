@@ -1,4 +1,4 @@
-"""From choices to a mapping: splits, loops, holds and blocks, as a person would write them."""
+"""From a layout and an order of loops to a mapping: splits, loops, holds and blocks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from fusemax.ir.expr import Name, Number, rank_of
 from fusemax.ir.mapping import For, Hold, Length, Node, Overlap, Parameter, Part, PlacedEinsum, Split, UnitBlock
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.space.bounds import crossings, entering_cycles
-from fusemax.mapper.space.layouts import Layout, even_variables, fitted
-from fusemax.mapper.space.nests import Nest, shares
+from fusemax.mapper.space.layouts import BodyLayout, even_variables, tile_length
+from fusemax.mapper.space.nests import NestShape, shares
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of a variable: the loop outside of all bodies, the loop in a body, what runs in an array, what is
-    spread over an axis; None for those that it has not. `open` names the parameter that is the extent of `sized`."""
+class VariableParts:
+    """The parts of a variable: the loop outside of all bodies, the loop in a body, the loop inside of an array, and the
+    part spread over an axis of `length` points; None for parts that it lacks. `open` names the parameter that is the
+    extent of `sized`."""
 
     variable: str
     outer: str | None = None
@@ -33,17 +34,17 @@ class Parts:
 
     @property
     def sized(self) -> str | None:
-        """The part whose length is open: the loop in a block, or the chunk that runs in an array."""
+        """The part whose length is open: the loop in a block, or the chunk inside of an array."""
         return self.inner if self.outer is not None else self.inside
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Those there are, outermost first."""
+        """The parts that it has, outermost first."""
         return tuple(part for part in (self.outer, self.inner, self.inside, self.spread) if part is not None)
 
 
-class Held(NamedTuple):
-    """A tensor at a level, in a body (None: around all of them) at a depth: so many loops of the chain stand outside."""
+class HeldTensor(NamedTuple):
+    """A tensor held at a level, in a body (None: around all bodies), inside of the first `depth` loops of the chain."""
 
     tensor: str
     level: str
@@ -52,21 +53,21 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What is chosen for a nest: a layout a body, the order of blocks outside and of loops inside, and the holds."""
+class LoopTree:
+    """A nest with a layout for each body, the order of blocks outside and of loops inside, and the holds."""
 
-    nest: Nest
-    layouts: tuple[Layout, ...]
+    nest: NestShape
+    layouts: tuple[BodyLayout, ...]
     outer: tuple[str, ...]
     inner: tuple[str, ...]
-    holds: tuple[Held, ...] = ()
+    holds: tuple[HeldTensor, ...] = ()
 
 
-class Builder:
+class MappingWriter:
     """Writes mappings of one nest with its layouts; loops may come in different orders, holds at different depths."""
 
     def __init__(
-        self, checked: Checked, arch: Arch, nest: Nest, layouts: Sequence[Layout], sizes: Mapping[str, int],
+        self, checked: Checked, arch: Arch, nest: NestShape, layouts: Sequence[BodyLayout], sizes: Mapping[str, int],
         own: Mapping[str, int], even: bool = False,
     ) -> None:  # fmt: skip
         self.checked, self.arch, self.nest, self.layouts, self.sizes, self.own = (
@@ -78,13 +79,12 @@ class Builder:
             own,
         )
         self.taken = {v for einsum in checked.einsums for v in einsum.variables}
-        units = {unit.name: dict(unit.axes) for unit in arch.units}
         self.even = even_variables(checked, even)
         self.spread: dict[str, int] = {}
         for layout in layouts:
             for unit, spread in layout.spreads:
                 for axis, variable in spread:
-                    length = units[unit][axis]
+                    length = arch.unit(unit).lengths[axis]
                     self.spread[variable] = min(length, self.spread.get(variable, length))
         variables = dict.fromkeys(v for body in nest.bodies for v in body.variables)
         self.parts = {variable: self.parted(variable) for variable in variables}
@@ -94,20 +94,20 @@ class Builder:
         """The points of a variable."""
         return int(self.sizes[rank_of(variable)])
 
-    def parted(self, variable: str) -> Parts:
+    def parted(self, variable: str) -> VariableParts:
         """The parts of a variable, by where it is looped over and whether it is spread."""
         length = self.spread.get(variable)
         if length is not None:
-            length = fitted(self.extent(variable), length, variable in self.even)
+            length = tile_length(self.extent(variable), length, variable in self.even)
         low = None if length is None else self.name(variable, "0")
         if variable in self.nest.blocked:
             outer, inner = self.name(variable, "2"), self.name(variable, "1")
-            return Parts(variable, outer, inner, None, low, length or 1, f"{inner}_extent")
+            return VariableParts(variable, outer, inner, None, low, length or 1, f"{inner}_extent")
         if variable in self.nest.looped and not shares(
             [e for body in self.nest.bodies for e in body.einsums], variable
         ):
             inside = self.name(variable, "0" if low is None else "1")
-            return Parts(
+            return VariableParts(
                 variable,
                 None,
                 self.name(variable, "1" if low is None else "2"),
@@ -119,11 +119,11 @@ class Builder:
         if variable in self.nest.batch or variable in self.nest.looped:
             at = variable if low is None else self.name(variable, "1")
             if variable in self.nest.batch:
-                return Parts(variable, at, None, None, low, length or 1)
-            return Parts(variable, None, at, None, low, length or 1)
+                return VariableParts(variable, at, None, None, low, length or 1)
+            return VariableParts(variable, None, at, None, low, length or 1)
         if length == self.extent(variable):
-            return Parts(variable, spread=variable, length=length)
-        return Parts(
+            return VariableParts(variable, spread=variable, length=length)
+        return VariableParts(
             variable, inside=variable if low is None else self.name(variable, "1"), spread=low, length=length or 1
         )
 
@@ -136,16 +136,16 @@ class Builder:
 
     # ------------------------------------------------------------------------------------------------------- the chain
 
-    def chain(self, choice: Choice, body: int | None) -> list[tuple[str, str]]:
+    def chain(self, tree: LoopTree, body: int | None) -> list[tuple[str, str]]:
         """The loops around a body, outermost first: each part with its variable."""
-        found = [(self.parts[v].outer, v) for v in (*self.nest.batch, *choice.outer)]
+        found = [(self.parts[v].outer, v) for v in (*self.nest.batch, *tree.outer)]
         if body is not None:
             mine = {*self.nest.blocked, *self.nest.bodies[body].looped}
-            found += [(self.parts[v].inner, v) for v in choice.inner if v in mine]
+            found += [(self.parts[v].inner, v) for v in tree.inner if v in mine]
         return [(part, v) for part, v in found if part is not None]
 
     def over(self, einsum: CheckedEinsum, body: int, unit: str) -> tuple[str, ...]:
-        """What of an Einsum runs inside of its array, outermost first: what it keeps, then what it reduces."""
+        """The loops of an Einsum inside of its array, outermost first: variables of its result, then those that it reduces."""
         spread = {v for _, v in self.layouts[body].spread(unit)}
         found: list[str] = []
         for variable in (*einsum.kept, *einsum.reduced):
@@ -161,7 +161,7 @@ class Builder:
         return -(-self.extent(variable) // self.parts[variable].length)
 
     def inside(self, einsum: CheckedEinsum, body: int, unit: str) -> list[tuple[str, float]]:
-        """What runs inside of an array, as `over` has it: variables with their iterations there."""
+        """The loops inside of an array, as `over` lists them: variables with their iterations there."""
         found: list[tuple[str, float]] = []
         for part in self.over(einsum, body, unit):
             variable = self.variable_of[part]
@@ -171,7 +171,7 @@ class Builder:
         return found
 
     def least_cycles(self, slots: Mapping[str, Mapping[str, float]]) -> float:
-        """Cycles that none of its mappings undercuts: of the busiest unit, by slots or by what must cross its edges.
+        """The lower bound of the cycles: of the busiest unit, by slots or by the words that must cross its edges.
 
         `slots` are those of each Einsum on each unit over the run, all elements together.
         """
@@ -193,11 +193,11 @@ class Builder:
 
     # ---------------------------------------------------------------------------------------------------------- writing
 
-    def mapping(self, choice: Choice) -> MappingFile:
+    def mapping(self, tree: LoopTree) -> MappingFile:
         """The mapping, with a parameter for each open extent."""
         splits = [*self.own_splits(), *(split for v in self.parts if (split := self.split(v)) is not None)]
         parameters = tuple(Parameter(p.open, Number(1)) for p in self.parts.values() if p.open is not None)
-        body = self.around(choice, 0, self.chain(choice, None))
+        body = self.around(tree, 0, self.chain(tree, None))
         return MappingFile(
             "found", parameters, self.checked.cascade.name, self.arch.name, None, tuple(splits), None, body
         )
@@ -232,33 +232,33 @@ class Builder:
             variable, tuple(made), uneven and (parts.open is not None or self.extent(variable) % parts.length != 0)
         )
 
-    def around(self, choice: Choice, depth: int, chain: list[tuple[str, str]]) -> tuple[Node, ...]:
+    def around(self, tree: LoopTree, depth: int, chain: list[tuple[str, str]]) -> tuple[Node, ...]:
         """The loops around all bodies from a depth on: one line up to the next hold."""
-        holds = [h for h in choice.holds if h.body is None and h.depth == depth]
+        holds = [h for h in tree.holds if h.body is None and h.depth == depth]
         nodes: list[Node] = list(_held(holds))
         if depth == len(chain):
-            return (*nodes, *(node for body in range(len(self.nest.bodies)) for node in self.body(choice, body, depth)))
-        stops = [h.depth for h in choice.holds if h.body is None and h.depth > depth]
+            return (*nodes, *(node for body in range(len(self.nest.bodies)) for node in self.body(tree, body, depth)))
+        stops = [h.depth for h in tree.holds if h.body is None and h.depth > depth]
         stop = min([len(chain), *stops])
         overlap = Overlap.PIPELINE if depth == 0 else Overlap.FOR
-        inner = self.around(choice, stop, chain)
+        inner = self.around(tree, stop, chain)
         return (*nodes, For(overlap, tuple(part for part, _ in chain[depth:stop]), inner))
 
-    def body(self, choice: Choice, body: int, around: int) -> tuple[Node, ...]:
+    def body(self, tree: LoopTree, body: int, around: int) -> tuple[Node, ...]:
         """The loops and blocks of one body."""
-        chain = self.chain(choice, body)
-        return self.within(choice, body, around, chain, around == 0)
+        chain = self.chain(tree, body)
+        return self.within(tree, body, around, chain, around == 0)
 
     def within(
-        self, choice: Choice, body: int, depth: int, chain: list[tuple[str, str]], first: bool
+        self, tree: LoopTree, body: int, depth: int, chain: list[tuple[str, str]], first: bool
     ) -> tuple[Node, ...]:
         """The loops of a body from a depth on."""
-        holds = [h for h in choice.holds if h.body == body and h.depth == depth]
+        holds = [h for h in tree.holds if h.body == body and h.depth == depth]
         if depth == len(chain):
             return (*_held(holds), *(self.one_by_one(body) if not chain else self.blocks(body)))
-        stop = min([len(chain), *(h.depth for h in choice.holds if h.body == body and h.depth > depth)])
+        stop = min([len(chain), *(h.depth for h in tree.holds if h.body == body and h.depth > depth)])
         overlap = Overlap.PIPELINE if first else Overlap.FOR
-        inner = self.within(choice, body, stop, chain, False)
+        inner = self.within(tree, body, stop, chain, False)
         return (*_held(holds), For(overlap, tuple(part for part, _ in chain[depth:stop]), inner))
 
     def one_by_one(self, body: int) -> Iterator[UnitBlock]:
@@ -279,8 +279,7 @@ class Builder:
     def block(self, body: int, unit: str, einsums: Sequence[CheckedEinsum]) -> UnitBlock:
         """Einsums on a unit."""
         axes = dict(self.layouts[body].spread(unit))
-        known = next(u.axes for u in self.arch.units if u.name == unit)
-        spread = tuple((axis, self.low(axes[axis])) for axis, _ in known if axis in axes)
+        spread = tuple((axis, self.low(axes[axis])) for axis, _ in self.arch.unit(unit).axes if axis in axes)
         return UnitBlock(
             unit, spread, tuple(PlacedEinsum(einsum.name, self.over(einsum, body, unit)) for einsum in einsums)
         )
@@ -292,7 +291,7 @@ class Builder:
         return part
 
 
-def _held(holds: Sequence[Held]) -> Iterator[Hold]:
+def _held(holds: Sequence[HeldTensor]) -> Iterator[Hold]:
     """A line for each level."""
     for level in dict.fromkeys(held.level for held in holds):
         yield Hold(tuple(held.tensor for held in holds if held.level == level), level)

@@ -1,4 +1,4 @@
-"""The loop nests that an algorithm allows: what all Einsums share, what follows what, and what runs inside of an array.
+"""The loop nests that an algorithm allows: the loops that all Einsums share, the bodies in them and their order.
 
 Einsums that need the end of a loop never share it with those that complete it: that is where a pass over a rank ends,
 and a body of loops with it (the passes of docs/passes.md, applied to the loops of a nest).
@@ -16,7 +16,7 @@ from fusemax.ir.checked import Checked, CheckedEinsum, When
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class NestBody:
     """Einsums that share all of their loops; `looped` are those beyond the loops that all bodies share."""
 
     einsums: tuple[CheckedEinsum, ...]
@@ -34,7 +34,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Nest:
+class NestShape:
     """Loops around everything, then bodies one after another.
 
     `batch` are variables of every tensor, which bring no reuse; `blocked` those of every result, which are looped over
@@ -44,10 +44,10 @@ class Nest:
     batch: tuple[str, ...]
     blocked: tuple[str, ...]
     looped: tuple[str, ...]
-    bodies: tuple[Body, ...]
+    bodies: tuple[NestBody, ...]
 
     def body_of(self, name: str) -> int | None:
-        """The body of an Einsum, by its name; None for what is not computed here."""
+        """The number of the body of an Einsum, by its name; None for an Einsum that is not placed."""
         return next((i for i, body in enumerate(self.bodies) if name in body.names), None)
 
 
@@ -57,7 +57,7 @@ def placed(checked: Checked) -> tuple[CheckedEinsum, ...]:
     return tuple(einsum for einsum in checked.einsums if not einsum.initial and einsum.name not in views)
 
 
-def nests(checked: Checked) -> Iterator[Nest]:
+def nests(checked: Checked) -> Iterator[NestShape]:
     """Every nest of a cascade, those with the fewest loops around arrays first.
 
     >>> from fusemax import check, load_cascade
@@ -84,24 +84,24 @@ def nests(checked: Checked) -> Iterator[Nest]:
             bodies = _bodies(einsums, looped, iterative)
             if bodies is None:
                 continue
-            yield Nest(batch, blocked, looped, bodies)
+            yield NestShape(batch, blocked, looped, bodies)
             own = [v for body in bodies if len(body.einsums) == 1 for v in body.einsums[0].reduced]
             own = [v for v in own if v in others and v not in shared and v not in forced]
             for more in (chunks for times in range(1, len(own) + 1) for chunks in combinations(own, times)):
                 chunked = _bodies(einsums, (*looped, *more), iterative)
                 if chunked is not None:
-                    yield Nest(batch, blocked, (*looped, *more), chunked)
+                    yield NestShape(batch, blocked, (*looped, *more), chunked)
 
 
 def shares(einsums: Sequence[CheckedEinsum], variable: str) -> bool:
-    """Whether several Einsums have a variable. What one alone reduces is looped over, if it has a body of its own, in
-    chunks, which run in its array."""
+    """Whether several Einsums have a variable. A variable that one Einsum alone reduces is looped over, if that has a body
+    of its own, in chunks, which run inside of its array."""
     return sum(variable in einsum.variables for einsum in einsums) > 1
 
 
 def _bodies(
     einsums: tuple[CheckedEinsum, ...], looped: tuple[str, ...], iterative: dict[str, str]
-) -> tuple[Body, ...] | None:
+) -> tuple[NestBody, ...] | None:
     """The bodies in an order in which they can run; None if a step would be in another body than the step before."""
     level = levels(einsums, looped, iterative)
     keys = [(level[i], tuple(v for v in looped if v in e.variables)) for i, e in enumerate(einsums)]
@@ -113,7 +113,7 @@ def _bodies(
                 return None
             if use.tensor in at and at[use.tensor] != key and use.when is not When.INITIAL:
                 after[key].add(at[use.tensor])
-    found: list[Body] = []
+    found: list[NestBody] = []
     done: set[tuple[int, tuple[str, ...]]] = set()
     while len(done) < len(after):
         ready = next((key for key in after if key not in done and after[key] <= done), None)
@@ -121,5 +121,5 @@ def _bodies(
             return None
         done.add(ready)
         mine = tuple(einsum for einsum, key in zip(einsums, keys, strict=True) if key == ready)
-        found.append(Body(mine, ready[1]))
+        found.append(NestBody(mine, ready[1]))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The space of a mapping file: what its parameters, its cases and its `?` leave open."""
+"""The space of a mapping file: the values of its parameters, its cases and its `?`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import cached_property
 from itertools import combinations, islice, product
 from math import prod
 from random import Random
-from typing import Any
 
 import numpy as np
 
 from fusemax.bind.bind import lengths
+from fusemax.bind.extents import Extent, single
 from fusemax.bind.instantiate import instantiate
 from fusemax.bind.parameters import Choice
 from fusemax.bind.sizes import axes_of, extent_of
-from fusemax.bind.splits import balanced
+from fusemax.bind.splits import balanced, divisors
 from fusemax.bind.tensors import views_of
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.arch import Arch
@@ -25,17 +25,19 @@ from fusemax.ir.expr import Expr, Name, Number, names, rank_of
 from fusemax.ir.mapping import Case, Hold, Length, Open, Parameter, Part, Split, UnitBlock
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.walk import Body, walk
+from fusemax.mapper.arrays import Integers
 from fusemax.mapper.constraints import Fixed
-from fusemax.mapper.cost.candidates import Family, divisors
+from fusemax.mapper.cost.candidates import Candidates, Word
 from fusemax.mapper.space.generated import MOST_GRID
+from fusemax.mapper.space.protocol import Cutoff
 from fusemax.validate import solve_shapes
 
-Words = Mapping[str, Any]
+Words = Mapping[str, Word]
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """One choice of words, which is one tree; nothing is known of it before it is costed."""
+class TemplateChoice:
+    """One choice of words, which is one tree; its bounds are unknown, hence zero."""
 
     words: Words
     least_s: float = 0.0
@@ -45,8 +47,8 @@ class Chosen:
 class Template:
     """The space of a template at given sizes.
 
-    Words that `case` looks at are its branches; words that list tensors are all subsets of those that
-    no other line holds; a share to spill is the smallest with which all fits; other numbers are divisors of what they split.
+    A parameter of a `case` takes its branches; a list of tensors all subsets of the tensors that no other line holds; a
+    share to spill the smallest value with which all fits; other numbers the divisors of the ranks that they split.
     """
 
     title = "in the space of the template"
@@ -59,19 +61,16 @@ class Template:
         self.open = {_extent(p): p.variable for s in mapping.splits for p in s.parts if isinstance(p.extent, Open)}
         self.sizes = solve_shapes(checked, self.shapes) if not any(_own(checked, s) for s in mapping.splits) else shapes
         self.considered = 0
-        self.partial = False
-        self.unlisted = float("inf"), float("inf")
-        self.barred: dict[str, None] = {}
-        self.suited: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.excluded: dict[str, None] = {}
+        self.suited: dict[tuple[Word | None, ...], dict[str, Integers]] = {}
         self.least_bytes = 0.0
         self.least_j = 0.0
-        self.least_s = 0.0
         self._check_fixed()
 
     def _check_fixed(self) -> None:
-        """Refuse what the template has no choice of."""
+        """Refuse fixed choices that the template does not leave open."""
         if self.fixed.units:
-            message = f"'{self.mapping.name}' itself says which unit runs {listed(list(self.fixed.units))}"
+            message = f"'{self.mapping.name}' itself places {listed(list(self.fixed.units))}"
             raise FusemaxError(message, "leave it out, or search without a template")
         for name, branches in _branches(self.mapping.body):
             chosen = " ".join(self.fixed.words.get(name, (str(self.fixed.numbers.get(name, branches[0])),)))
@@ -100,7 +99,7 @@ class Template:
         wanted = [words for words in every if self.wanted(words)]
         if not wanted:
             kept = " and ".join(f"'{tensor}' in '{level}'" for tensor, level in self.fixed.levels.items())
-            raise FusemaxError(f"nothing that '{self.mapping.name}' leaves open keeps {kept}", "keep or fix less")
+            raise FusemaxError(f"no open choice of '{self.mapping.name}' keeps {kept}", "keep or fix less")
         return wanted
 
     def tensors(self, parameter: Parameter, default: tuple[str, ...]) -> list[str]:
@@ -116,12 +115,12 @@ class Template:
         ]
 
     def skipped(self, name: str) -> bool:
-        """Whether holding a tensor means nothing: scalars, and inputs of which views are held instead."""
+        """Whether a tensor is never held: scalars, and inputs of which views are held instead."""
         views = {use.tensor for e in self.checked.einsums if e.name in views_of(self.checked) for use in e.reads}
         return not self.checked.tensors[name].ranks or name in views
 
     def wanted(self, words: Words) -> bool:
-        """Whether the holds of a choice are where the user wants them: in the outermost memory is also what no line holds."""
+        """Whether a choice holds tensors where the user keeps them: tensors that no line holds are in the outermost memory."""
         if not self.fixed.levels:
             return True
         holds = _holds(self.instance(words).body)
@@ -133,35 +132,33 @@ class Template:
         """The tree of a choice of words."""
         return instantiate(self.mapping, Choice({}, {name: w for name, w in words.items() if isinstance(w, tuple)}))
 
-    def structures(self, by_energy: bool = False) -> Iterator[Chosen]:
-        """Every choice of words, as they come."""
+    def structures(self, by_energy: bool = False) -> Iterator[TemplateChoice | Cutoff]:
+        """Every choice of words, in no order of bounds."""
         self.considered = len(self.words) * len(next(iter(self.grid.values()), [0]))
-        yield from (Chosen(words) for words in self.words)
+        if self.numbers > MOST_GRID:
+            yield Cutoff()
+        yield from (TemplateChoice(words) for words in self.words)
 
-    def batches(self, structure: Chosen) -> Iterator[Family]:
+    def batches(self, structure: TemplateChoice) -> Iterator[Candidates]:
         """The tree of a choice."""
-        yield self.family(structure)
+        yield self.candidates(structure)
 
-    def families(self, structure: Chosen) -> Iterator[Family]:
-        """The tree of a choice."""
-        yield self.family(structure)
-
-    def batch(self, state: Chosen) -> Family:
+    def batch(self, state: TemplateChoice) -> Candidates:
         """The tree of a choice, for a random walk."""
-        return self.family(state)
+        return self.candidates(state)
 
-    def family(self, state: Chosen) -> Family:
+    def candidates(self, state: TemplateChoice) -> Candidates:
         """The tree of a choice."""
-        return Family(self.mapping, state.words, self.fitting(state.words), self.share)
+        return Candidates(self.mapping, state.words, self.fitting(state.words), self.share)
 
-    def start(self, source: Random) -> Chosen:
+    def start(self, source: Random) -> TemplateChoice:
         """A choice at random."""
-        return Chosen(source.choice(self.words))
+        return TemplateChoice(source.choice(self.words))
 
-    def neighbour(self, state: Chosen, source: Random) -> Chosen:
+    def neighbour(self, state: TemplateChoice, source: Random) -> TemplateChoice:
         """A choice that differs in one parameter."""
         near = [w for w in self.words if sum(w[name] != state.words[name] for name in w) == 1]
-        return Chosen(source.choice(near or self.words))
+        return TemplateChoice(source.choice(near or self.words))
 
     # --------------------------------------------------------------------------------------------------------- numbers
 
@@ -174,20 +171,28 @@ class Template:
         return known[0] if known else None
 
     @cached_property
-    def points(self) -> list[tuple[dict[str, int], Mapping[str, Any]]]:
-        """All values of the numbers for which every split is exact, each with the longest extents that follow."""
+    def domains(self) -> dict[str, list[int]]:
+        """The values of each number."""
         open_ = [
             p.name
             for p in self.mapping.parameters
             if self.is_number(p) and p.name not in (self.share, *self.fixed.shares)
         ]
-        exact, short = ([self.values(name, even) for name in open_] for even in (True, False))
-        values = short if prod(map(len, short)) <= MOST_GRID else exact
-        self.partial |= prod(map(len, values)) > MOST_GRID
-        found: list[tuple[dict[str, int], Mapping[str, Any]]] = []
+        exact, short = ({name: self.values(name, even) for name in open_} for even in (True, False))
+        return short if prod(map(len, short.values())) <= MOST_GRID else exact
+
+    @property
+    def numbers(self) -> int:
+        """The number of combinations of values."""
+        return prod(map(len, self.domains.values()))
+
+    @cached_property
+    def points(self) -> list[tuple[dict[str, int], Mapping[str, Extent]]]:
+        """The combinations of values for which every split is exact, each with the longest extents that follow."""
+        found: list[tuple[dict[str, int], Mapping[str, Extent]]] = []
         wrong: tuple[dict[str, int], FusemaxError] | None = None
-        for row in islice(product(*values), MOST_GRID):
-            numbers = dict(zip(open_, row, strict=True))
+        for row in islice(product(*self.domains.values()), MOST_GRID):
+            numbers = dict(zip(self.domains, row, strict=True))
             try:
                 given = {**numbers, **self.fixed.shares}
                 found.append((numbers, lengths(self.checked, self.arch, self.mapping, self.shapes, given)))
@@ -198,25 +203,27 @@ class Template:
         return found
 
     def undivided(self, numbers: Mapping[str, int], error: FusemaxError) -> FusemaxError:
-        """Why no number divides what it splits, by the last that was tried."""
+        """The error that no number divides the rank that it splits, with the last that was tried."""
         if not numbers:
             return error
         fixed = [f"'{self.asked(name)}'" for name in numbers if self.asked(name) in self.fixed.numbers]
         start = f"with {' and '.join(fixed)} fixed, " if fixed else ""
         tried = ", ".join(f"{self.asked(name)} = {number}" for name, number in numbers.items())
         first = error.problems[0]
-        message = f"{start}no value of the open lengths divides what they split; with {tried}: {first.message}"
-        hint = "fix another number, or none" if fixed else "give other sizes, or another template"
+        message = (
+            f"{start}no value of the open lengths divides the ranks that they split; with {tried}: {first.message}"
+        )
+        hint = "fix another number, or leave it open" if fixed else "give other sizes, or another template"
         return FusemaxError([Problem(message, first.span, hint)])
 
     @cached_property
-    def grid(self) -> dict[str, Any]:
-        """All values of the numbers, as columns."""
+    def grid(self) -> dict[str, Integers]:
+        """The values of the numbers, one array each."""
         return _columns([numbers for numbers, _ in self.points])
 
-    def fitting(self, words: Words) -> dict[str, Any]:
-        """The values for which no axis is too short for what a choice of words spreads over it; all if it always is:
-        then costing them tells why. What is spread depends on the words that `case` looks at."""
+    def fitting(self, words: Words) -> dict[str, Integers]:
+        """The values for which no axis is too short for the variable that a choice of words spreads over it; all if it
+        always is: then costing them gives the reason. Spreads depend on the parameters of `case`."""
         key = tuple(words.get(name) for name in self.cases)
         if key not in self.suited:
             self.suited[key] = self.suiting(words)
@@ -224,11 +231,11 @@ class Template:
 
     @cached_property
     def cases(self) -> list[str]:
-        """The parameters that `case` looks at."""
+        """The parameters of `case`."""
         return list(dict(_branches(self.mapping.body)))
 
-    def suiting(self, words: Words) -> dict[str, Any]:
-        """The same for words that were not seen before."""
+    def suiting(self, words: Words) -> dict[str, Integers]:
+        """The same for a new choice of words."""
         axes = {(unit.name, axis): length for unit in self.arch.units for axis, length in unit.axes}
         spread = [
             (variable, axes.get((block.unit, axis), 0))
@@ -244,7 +251,7 @@ class Template:
         return _columns(kept) if kept else self.grid
 
     def is_number(self, parameter: Parameter) -> bool:
-        """Whether a parameter is a number: not a list, and no word that `case` looks at."""
+        """Whether a parameter is a number: neither a list nor the parameter of a `case`."""
         return not isinstance(parameter.default, tuple) and parameter.name not in dict(_branches(self.mapping.body))
 
     def values(self, name: str, even: bool) -> list[int]:
@@ -261,20 +268,20 @@ class Template:
                 elif _uses(part.extent, name):
                     found.update(divisors(int(self.sizes[rank])))
         if not found:
-            raise FusemaxError(f"nothing tells which values '{name}' may have", f"fix it: `--fix {name}=1`")
+            raise FusemaxError(f"no split bounds the values of '{name}'", f"fix it: `--fix {name}=1`")
         return sorted(found)
 
     def tiles(self, split: Split, part: Part) -> int:
-        """How many tiles of what is inside of a part there are; parts whose lengths are open count as one."""
+        """The number of tiles inside of a part; parts whose lengths are open count as one."""
         known = {**self.sizes, **axes_of(self.arch)}
         left = int(self.sizes[rank_of(split.variable)])
         for inner in split.parts[split.parts.index(part) + 1 :]:
             if isinstance(inner.extent, Length) and all(each.name in known for each in names(inner.extent.expr)):
-                left = -(-left // extent_of(inner, inner.extent, known))
+                left = -(-left // int(single(extent_of(inner, inner.extent, known))))
         return left
 
     def asked(self, name: str) -> str:
-        """What a user calls a parameter: that of a `?` by its part."""
+        """The name by which a user fixes a parameter: that of a `?` is its part."""
         return self.open.get(name, name)
 
 
@@ -304,17 +311,17 @@ def _extent(part: Part) -> str:
     return f"{part.variable}_extent"
 
 
-def _columns(rows: list[dict[str, int]]) -> dict[str, Any]:
+def _columns(rows: list[dict[str, int]]) -> dict[str, Integers]:
     """Values by name, as arrays with one element a row."""
     return {name: np.array([row[name] for row in rows], np.int64) for name in rows[0]}
 
 
 def _own(checked: Checked, split: Split) -> bool:
-    """Whether a split is the cascade's own."""
+    """Whether the cascade makes a split itself."""
     return all(split.variable not in einsum.variables for einsum in checked.einsums)
 
 
-def _uses(extent: Any, name: str) -> bool:
+def _uses(extent: object, name: str) -> bool:
     expr: Expr | None = extent.expr if isinstance(extent, Length) else None
     return expr is not None and any(each.name == name for each in names(expr))
 

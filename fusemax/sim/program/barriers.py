@@ -1,61 +1,54 @@
-"""The turns of a program: each stage, and each statement of a plain loop, is a segment with a gate."""
+"""Barriers of a program: each stage, and each statement of a plain loop, is a segment that a gate opens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
 
-from fusemax.sim import stream as sim
-from fusemax.sim.machine import Segment
-from fusemax.sim.program.dependences import strides
-from fusemax.sim.program.order import Part, terms_of
-from fusemax.sim.stream import Series, Wait
-from fusemax.sim.task_index import Digit, IndexMap, Nest
-
-if TYPE_CHECKING:
-    from fusemax.sim.program.build import Program
+from fusemax.sim.program.order import SegmentLayout, terms_of
+from fusemax.sim.program.phase import Phase
+from fusemax.sim.program.program import Dependence, Member, Segment, TaskKind, TaskStream, Until
+from fusemax.sim.stall import Stall, StallKind
+from fusemax.sim.task_index import Digit, IndexMap, TaskLoops
 
 
-def take_turns(program: Program) -> None:
-    """Give every statement that takes turns its segment."""
-    for part in program.order.parts:
-        _segment(program, part)
+def segments_of(phase: Phase, einsums: Mapping[int, TaskStream]) -> tuple[Segment, ...]:
+    """All segments of a phase; a phase that is one pipeline has none."""
+    return tuple(_segment(phase, layout, einsums) for layout in phase.order.segments)
 
 
-def _segment(program: Program, part: Part) -> None:
-    """One segment: its gate counts its turns, one more than there are tiles if something runs for the tile before."""
-    extents = tuple(int(program.loop_nest.extents[loop.variable]) for loop in part.loops)
-    nest = Nest(part.loops, extents)
-    turns = nest.count + bool(part.late)
-    inner = IndexMap(terms_of(nest, part.weights), part.start).compiled(nest.count)
-    end = inner(nest.count - 1) + part.step
-
-    def position(turn: int) -> int:
-        return inner(turn) if turn < nest.count else end
-
-    gate = Series("turn", sim.TaskKind.GATE, "", nest, turns, 0, position, strides(nest))
-    segment = Segment(gate, sequencer=program.machine.sequencer)
-    program.machine.sequencer.segments.append(segment)
-    program.machine.series.append(gate)
-    for number in (*part.members, *part.late):
-        _member(program, number, segment, part, nest)
+def barrier_dependences(segments: Sequence[Segment]) -> Iterator[Dependence]:
+    """The members of a segment wait for its openings."""
+    for segment in segments:
+        for member in segment.members:
+            yield Dependence(member.stream, segment.gate, member.opening, Until.ARRIVED, None)
 
 
-def _member(program: Program, number: int, segment: Segment, part: Part, nest: Nest) -> None:
-    """Let a placement run in the turns of a segment."""
-    series, placement = program.einsums[number], program.plan.placements[number]
-    constant = int(number in part.late)
+def _segment(phase: Phase, layout: SegmentLayout, einsums: Mapping[int, TaskStream]) -> Segment:
+    """One segment: it opens once a tile, and once more at the end if a member runs for the tile before."""
+    loops = phase.loops(layout.loops)
+    start = IndexMap(terms_of(loops, layout.weights), layout.start).compiled(loops.count)
+    end = start(loops.count - 1) + layout.step
+
+    def position(opening: int) -> int:
+        return start(opening) if opening < loops.count else end
+
+    gate = TaskStream("gate", TaskKind.GATE, "", None, loops, loops.count + bool(layout.late), 0, position)
+    members = (*layout.members, *layout.late)
+    return Segment(gate, tuple(_member(phase, number, layout, loops, einsums[number]) for number in members))
+
+
+def _member(phase: Phase, number: int, layout: SegmentLayout, loops: TaskLoops, stream: TaskStream) -> Member:
+    """A placement in the openings of a segment."""
+    constant = int(number in layout.late)
     terms: list[tuple[Digit, int]] = []
-    per_turn = series.count
-    for i, loop in enumerate(nest.loops):
-        digit, below = series.nest.find(loop), nest.digit(i).below
+    per_opening = stream.count
+    for i, loop in enumerate(loops.refs):
+        digit, below = stream.loops.find(loop), loops.digit(i).below
         if digit is None:
-            constant += program.fixed(number, loop) * below
+            constant += phase.fixed(number, loop) * below
         else:
             terms.append((digit, below))
-            per_turn //= digit.extent
-    series.segment, series.per_instance = segment, per_turn
-    series.instance = IndexMap(tuple(terms), constant).compiled(series.count)
-    if placement.name in part.drains:
-        series.drain = program.clock.cycle * program.loop_nest.drain(placement)
-    series.waits.append(Wait(segment.gate, series.instance, False, ""))
-    segment.members.append(series)
+            per_opening //= digit.extent
+    drain = phase.drain(number) if stream.name in layout.drains else 0
+    stall = Stall(StallKind.DRAIN if drain else StallKind.BARRIER, stream.name)
+    return Member(stream, IndexMap(tuple(terms), constant).compiled(stream.count), per_opening, drain, stall)

@@ -1,165 +1,184 @@
-"""Where every placement stands in the program: its position as it is written, and the segment that it belongs to."""
+"""Program order: the position of every placement as it is written, and the segment to which it belongs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
 
-from fusemax.bind.plan import Composition, LoopRef, Placement, Plan, WaitFor
+from fusemax.bind.extents import Extent
+from fusemax.bind.plan import Composition, LoopRef, Plan, WaitFor
 from fusemax.ir.mapping import BlockKind, Overlap
-from fusemax.sim.task_index import Digit, Nest
+from fusemax.sim.task_index import Digit, TaskLoops
 
 
-@dataclass(slots=True, eq=False)
-class Part:
-    """A segment of the program as the tree has it: the loops around it, its members, and the drains it waits for.
+@dataclass(frozen=True, slots=True)
+class SegmentLayout:
+    """A segment of the program as the tree has it: the loops around it, its placements, and the drains it waits for.
 
-    `tiles` are the loops whose iterations are the tiles of `previous:`; members in `late` run for the tile before.
+    An opening starts at position `start` plus the weights of its loops, and has `step` positions. Placements in `late` run
+    for the tile before.
     """
 
     loops: tuple[LoopRef, ...]
-    weights: dict[LoopRef, int]
+    weights: Mapping[LoopRef, int]
     start: int
+    step: int
+    members: tuple[int, ...]
+    late: tuple[int, ...]
+    drains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Positions in program order: for each placement, by number, the weight of each loop around it and its offset.
+
+    `strict` are the placements whose tasks a unit begins as they are listed, `size` is the number of positions.
+    """
+
+    weights: Mapping[int, Mapping[LoopRef, int]]
+    offsets: Mapping[int, int]
+    strict: frozenset[int]
+    segments: tuple[SegmentLayout, ...]
+    size: int
+
+    def late_by(self, number: int) -> int:
+        """The positions by which a placement comes later because it runs for the tile before."""
+        return next((segment.step for segment in self.segments if number in segment.late), 0)
+
+
+def order_of(plan: Plan, root: Composition, extents: Mapping[str, Extent]) -> Order:
+    """The order of all placements below a node: of one phase, or of a plan without phases."""
+    layout = _Layout(plan, extents)
+    children = [child for child in root.children if not isinstance(child, WaitFor)]
+    overlapped = len(children) == 1 and isinstance(children[0], Composition) and children[0].kind is Overlap.PIPELINE
+    layout.place(root, (), {}, 0, _WHOLE if overlapped else None)
+    segments = tuple(
+        SegmentLayout(s.loops, s.weights, s.start, s.step, tuple(s.members), tuple(s.late), tuple(s.drains))
+        for s in layout.segments
+    )
+    return Order(layout.weights, layout.offsets, frozenset(layout.strict), segments, layout.size(root))
+
+
+def terms_of(loops: TaskLoops, weights: Mapping[LoopRef, int]) -> tuple[tuple[Digit, int], ...]:
+    """The digits of the loops that have a weight, with it."""
+    return tuple((loops.digit(i), weights[loop]) for i, loop in enumerate(loops.refs) if loop in weights)
+
+
+@dataclass(slots=True, eq=False)
+class _OpenSegment:
+    """A segment to which placements are still added."""
+
+    loops: tuple[LoopRef, ...]
+    weights: Mapping[LoopRef, int]
+    start: int
+    step: int
     members: list[int] = field(default_factory=list)
     late: list[int] = field(default_factory=list)
     drains: list[str] = field(default_factory=list)
-    tiles: tuple[LoopRef, ...] = ()
-    step: int = 0
 
 
-@dataclass(slots=True)
-class Order:
-    """Positions: for each placement, the weight of each loop around it and its offset; and all segments, if any."""
-
-    weights: dict[int, dict[LoopRef, int]]
-    offsets: dict[int, int]
-    strict: set[int]
-    parts: list[Part]
-    size: int = 0
-
-
-def order_of(plan: Plan, phase: Composition | None, extents: Mapping[str, Any]) -> Order:
-    """The order of one phase, or of a program without phases."""
-    return _Layout(extents).order(phase or plan.root, plan)
+_WHOLE = _OpenSegment((), {}, 0, 0)
+"""Stands for the segment of a program that is one pipeline, and needs no barriers."""
 
 
 class _Layout:
-    """Lays the tree out on a line: every node has as many places as it has tasks, were loops around it alone."""
+    """Lays a tree out on a line: every node has as many positions as it has tasks, were loops around it alone."""
 
-    def __init__(self, extents: Mapping[str, Any]) -> None:
-        self.extents = extents
-        self.found = Order({}, {}, set(), [])
+    def __init__(self, plan: Plan, extents: Mapping[str, Extent]) -> None:
+        self.plan, self.extents = plan, extents
+        self.weights: dict[int, Mapping[LoopRef, int]] = {}
+        self.offsets: dict[int, int] = {}
+        self.strict: set[int] = set()
+        self.segments: list[_OpenSegment] = []
 
-    def order(self, root: Composition, plan: Plan) -> Order:
-        """Positions of all placements below a step."""
-        children = [child for child in root.children if not isinstance(child, WaitFor)]
-        overlapped = (
-            len(children) == 1 and isinstance(children[0], Composition) and children[0].kind is Overlap.PIPELINE
-        )
-        self.found.size = self.size(root)
-        self.step(root, (), {}, 0, None if not overlapped else _WHOLE, plan)
-        return self.found
-
-    def count(self, loops: tuple[LoopRef, ...]) -> int:
-        return prod(int(self.extents[loop.variable]) for loop in loops)
-
-    def body(self, step: Composition) -> int:
-        return max(1, sum(self.size(child) for child in step.children))
+    def body(self, node: Composition) -> int:
+        """The positions of one iteration of a node."""
+        return max(1, sum(self.size(child) for child in node.children))
 
     def size(self, child: Composition | int | WaitFor) -> int:
-        """The places of a node; one iteration more where tasks of the tile before come late."""
+        """The positions of a node; one iteration more where tasks of the tile before come late."""
         match child:
             case Composition():
-                return self.body(child) * self.count(child.loops) + self.late(child)
+                iterations = prod(int(self.extents[loop.variable]) for loop in child.loops)
+                return self.body(child) * iterations + self.late(child)
             case WaitFor():
                 return 0
         return 1
 
-    def late(self, step: Composition) -> int:
-        """The places of the iteration after the last, for `previous:`."""
-        if step.kind is Overlap.STAGES and any(_has_previous(child) for child in step.children):
-            return self.body(step)
-        only = [child for child in step.children if not isinstance(child, WaitFor)]
-        return 0 if step.loops == () or len(only) != 1 or not isinstance(only[0], Composition) else self.late(only[0])
+    def late(self, node: Composition) -> int:
+        """The positions of the iteration after the last, for `previous:`."""
+        if node.kind is Overlap.STAGES and any(_has_previous(child) for child in node.children):
+            return self.body(node)
+        only = [child for child in node.children if not isinstance(child, WaitFor)]
+        return 0 if node.loops == () or len(only) != 1 or not isinstance(only[0], Composition) else self.late(only[0])
 
-    def step(
-        self, step: Composition, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], start: int, part: Part | None, plan: Plan
+    def place(
+        self, node: Composition, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], start: int,
+        segment: _OpenSegment | None,
     ) -> None:  # fmt: skip
-        """Place the children of a node one after the other; `part` is the segment that it lies in, if it is inside one."""
-        body, inner = self.body(step), dict(weights)
+        """Place the children of a node one after the other; `segment` is the one in which it lies, if it lies in one."""
+        body, inner = self.body(node), dict(weights)
         below = body
-        for loop in reversed(step.loops):
+        for loop in reversed(node.loops):
             inner[loop] = below
             below *= int(self.extents[loop.variable])
-        loops += step.loops
+        loops += node.loops
         at = start
-        beside: tuple[int | None, Part | None] = (None, None)
-        for child in step.children:
+        beside: tuple[int | None, _OpenSegment | None] = (None, None)
+        for child in node.children:
             match child:
                 case WaitFor(tensor):
-                    owner = part or (self.found.parts[-1] if self.found.parts else None)
+                    owner = segment or (self.segments[-1] if self.segments else None)
                     if owner is not None and owner is not _WHOLE:
                         owner.drains.append(tensor)
                 case Composition():
-                    mine = part
-                    if part is None and (child.kind in (Overlap.PIPELINE, BlockKind.STAGE)):
-                        mine = self.part(loops, inner, at, body)
-                    self.nested(child, loops, inner, at, mine, plan)
+                    mine = segment
+                    if segment is None and (child.kind in (Overlap.PIPELINE, BlockKind.STAGE)):
+                        mine = self.open(loops, inner, at, body)
+                    self.nested(child, loops, inner, at, mine)
                 case int(number):
-                    turns = plan.placements[number].turns
-                    together = beside[1] if turns is not None and turns == beside[0] else None
-                    mine = part or together or self.part(loops, inner, at, body)
-                    beside = turns, mine
-                    self.leaf(number, inner, at, mine, part is None, plan)
+                    group = self.plan.placements[number].alternation
+                    together = beside[1] if group is not None and group == beside[0] else None
+                    mine = segment or together or self.open(loops, inner, at, body)
+                    beside = group, mine
+                    self.leaf(number, inner, at, mine, segment is None)
             at += self.size(child)
 
     def nested(
-        self, child: Composition, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], at: int, part: Part | None, plan: Plan
+        self, child: Composition, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], at: int,
+        segment: _OpenSegment | None,
     ) -> None:  # fmt: skip
-        """A node inside of another; what is in `previous:` belongs to the turn after."""
-        if child.kind is BlockKind.PREVIOUS and part is not None and part is not _WHOLE:
-            before = len(part.members)
-            self.step(child, loops, weights, at, part, plan)
-            part.late += part.members[before:]
-            del part.members[before:]
+        """A node inside of another; the body of `previous:` belongs to the opening after."""
+        if child.kind is BlockKind.PREVIOUS and segment is not None and segment is not _WHOLE:
+            before = len(segment.members)
+            self.place(child, loops, weights, at, segment)
+            segment.late += segment.members[before:]
+            del segment.members[before:]
             return
-        self.step(child, loops, weights, at, part, plan)
-        if child.kind is BlockKind.STAGE and part is not None:
-            self.found.strict.update([*part.members, *part.late])
+        self.place(child, loops, weights, at, segment)
+        if child.kind is BlockKind.STAGE and segment is not None:
+            self.strict.update([*segment.members, *segment.late])
 
-    def part(self, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], start: int, body: int) -> Part:
+    def open(self, loops: tuple[LoopRef, ...], weights: Mapping[LoopRef, int], start: int, body: int) -> _OpenSegment:
         """A new segment."""
-        part = Part(loops, dict(weights), start, step=body)
-        self.found.parts.append(part)
-        return part
+        segment = _OpenSegment(loops, dict(weights), start, body)
+        self.segments.append(segment)
+        return segment
 
-    def leaf(self, number: int, weights: Mapping[LoopRef, int], at: int, part: Part, alone: bool, plan: Plan) -> None:
-        self.found.weights[number] = dict(weights)
-        self.found.offsets[number] = at
-        if part is not _WHOLE:
-            part.members.append(number)
+    def leaf(
+        self, number: int, weights: Mapping[LoopRef, int], at: int, segment: _OpenSegment, alone: bool
+    ) -> None:  # fmt: skip
+        """A placement; `alone`: it is a segment of its own."""
+        self.weights[number] = dict(weights)
+        self.offsets[number] = at
+        if segment is not _WHOLE:
+            segment.members.append(number)
         if alone:
-            self.found.strict.add(number)
-
-
-_WHOLE = Part((), {}, 0)
-"""Stands for the segment of a program that is nothing but one pipeline, and needs no turns."""
+            self.strict.add(number)
 
 
 def _has_previous(child: Composition | int | WaitFor) -> bool:
     return isinstance(child, Composition) and (
         child.kind is BlockKind.PREVIOUS or (child.kind is BlockKind.STAGE and any(map(_has_previous, child.children)))
     )
-
-
-def sequence(placement: Placement, used: set[str], extents: Mapping[str, Any]) -> Nest:
-    """The loops around a placement that it uses."""
-    loops = tuple(loop for loop in placement.loops if loop.variable in used)
-    return Nest(loops, tuple(int(extents[loop.variable]) for loop in loops))
-
-
-def terms_of(nest: Nest, weights: Mapping[LoopRef, int]) -> tuple[tuple[Digit, int], ...]:
-    """Digits of the loops that have a weight, with it."""
-    return tuple((nest.digit(i), weights[loop]) for i, loop in enumerate(nest.loops) if loop in weights)

@@ -1,4 +1,4 @@
-"""What stands behind `::`, in the short form and in EDGE's full one, made one canonical list of reductions."""
+"""The actions behind `::`, in the short form and in EDGE's full one, as one canonical list of reductions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Action:
 
 
 def apply_actions(einsum: Einsum, actions: tuple[Action, ...]) -> Einsum:
-    """The Einsum with its reductions; map actions are compared with what is written and leave no trace."""
+    """The Einsum with its reductions; map actions are compared with the right side and leave no trace."""
     for action in actions:
         _check_merge(action)
     maps = [action for action in actions if not action.reduces]

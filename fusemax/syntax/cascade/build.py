@@ -1,4 +1,4 @@
-"""Lark's tree of one statement, turned into IR. What only a person could have meant otherwise is refused here."""
+"""Lark's tree of one statement, turned into IR. Text that parses but reads as something else is refused here."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ class Builder:
         return Place(self._expr(parts[0]), rank, filters, self.span(tree))
 
     def _named_rank(self, tree: Tree[Token]) -> str | None:
-        """The rank of `M: p`; of `m: m <= p` none."""
+        """The rank of `M: p`; None of `m: m <= p`."""
         head = self._expr(tree)
         return head.name if isinstance(head, Name) and is_shape(head.name) else None
 

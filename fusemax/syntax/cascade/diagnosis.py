@@ -1,4 +1,4 @@
-"""What a syntax error most likely is, in the user's terms: one short rule after another, the first that fits."""
+"""The most likely cause of a syntax error, in the user's terms: one short rule after another, the first that fits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lark import UnexpectedInput, UnexpectedToken
 from fusemax.errors import Problem, Source, Span, nearest
 from fusemax.ir.operators import FUNCTIONS
 from fusemax.syntax.cascade.lines import DECLARING, HEADINGS
-from fusemax.syntax.source import CLOSING, PAIRS, Finding, Mistake, shown, word_of
+from fusemax.syntax.source import CLOSING, PAIRS, Finding, Mistake, shown, without_comments, word_of
 
 KEYWORDS = (*DECLARING, *HEADINGS)
 _OPERATORS = frozenset("+ - * / ^ × ∗ ÷ − · ⋅ . < <= > >= == != ≤ ≥ ≠".split())
@@ -53,8 +53,7 @@ def diagnose(error: UnexpectedInput, text: str, source: Source, offset: int) -> 
         expected = frozenset(error.expected)
         if error.token.type == "$END":
             at = len(text)
-    code = re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), text)
-    mistake = Mistake(code, at or 0, expected)
+    mistake = Mistake(without_comments(text), at or 0, expected)
     found = next(finding for rule in RULES if (finding := rule(mistake)) is not None)
     return Problem(found.message, Span(source, offset + found.start, offset + found.end), found.hint)
 
@@ -124,7 +123,7 @@ def _semicolon(mistake: Mistake) -> Finding | None:
 
 
 def _foreign(mistake: Mistake) -> Finding | None:
-    """What other languages have: `if`, `&&`, `Σ`, quotes, letters outside of ASCII, characters nobody sees."""
+    """Symbols of other languages: `if`, `&&`, `Σ`, quotes, letters outside of ASCII, invisible characters."""
     word = mistake.word
     hint = _FOREIGN.get(word) or _FOREIGN.get(word[:1])
     if hint and not (word in ("if", "else") and mistake.after[len(word) :].lstrip()[:1] == "["):
@@ -285,7 +284,7 @@ def _two_operators(mistake: Mistake) -> Finding | None:
         return None
     message = f"two operators in a row, '{mistake.last}' and '{word}'"
     start = len(mistake.before) - len(mistake.last)
-    return Finding(message, start, mistake.at + len(word), "remove one, or write what stands between them")
+    return Finding(message, start, mistake.at + len(word), "remove one, or write the operand between them")
 
 
 def _missing_operand(mistake: Mistake) -> Finding | None:
@@ -293,11 +292,11 @@ def _missing_operand(mistake: Mistake) -> Finding | None:
     last, word = mistake.last, mistake.word
     closes = not word or word in ")],:}"
     if last in _OPERATORS and closes:
-        return mistake.behind(f"'{last}' has nothing on its right", "add what is missing")
+        return mistake.behind(f"'{last}' has nothing on its right", "add the missing operand")
     if word == ":" and last and last in "([,{":
         return mistake.here("':' has nothing on its left", "write a rank variable for each subscript")
     if word in _OPERATORS and last and last in "=([,{":
-        return mistake.here(f"'{word}' has nothing on its left", "add what is missing")
+        return mistake.here(f"'{word}' has nothing on its left", "add the missing operand")
     if last == ":" and closes:
         return mistake.behind("nothing behind ':'", "write a filter, `m: m <= p`, or the index of a rank, `M: p`")
     if last and last in ",([{" and closes:
@@ -340,7 +339,7 @@ def _anything(mistake: Mistake) -> Finding:
 
 
 def _alternatives(mistake: Mistake) -> str:
-    """What could stand at a place, for a reader."""
+    """The tokens that could stand at a place, in words."""
     closers = {"RPAR": "(", "RSQB": "["}
     outside = not mistake.opened
     known = [

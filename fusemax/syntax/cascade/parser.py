@@ -14,7 +14,8 @@ from fusemax.ir.expr import Access, Expr, Name, transform, variables_of
 from fusemax.resources import directory
 from fusemax.syntax.cascade.build import Builder
 from fusemax.syntax.cascade.diagnosis import diagnose
-from fusemax.syntax.cascade.lines import logical_lines, too_long, too_many
+from fusemax.syntax.cascade.lines import logical_lines
+from fusemax.syntax.source import source_of, too_long, too_many
 
 
 @cache
@@ -26,21 +27,21 @@ def _grammar() -> Lark:
 
 
 def parse(text: str, name: str = "<cascade>") -> Cascade:
-    """Parse the text of a cascade file; `name` is what errors call it.
+    """Parse the text of a cascade file; `name` is its name in errors.
 
-    Raises `FusemaxError` with every syntax error of the text. What the text means is not looked at: see `check`.
+    Raises `FusemaxError` with every syntax error of the text. The meaning of the text is not looked at: see `check`.
 
     >>> parse("GM[p] = QK[m, p] :: reduce[m] max").einsums[0].name
     'GM'
     """
-    source = Source(name, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    source = source_of(text, name)
     found = logical_lines(source.text)
     statements: list[Statement] = []
     problems: list[Problem] = []
-    if many := too_many(source, found.lines):
+    if many := too_many(source, found.lines, "statement", "cascade"):
         raise FusemaxError([many])
     for line in found.lines:
-        if long := too_long(source, line):
+        if long := too_long(source, line, "statement", "equation"):
             problems.append(long)
             continue
         try:

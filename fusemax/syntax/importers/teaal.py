@@ -65,7 +65,7 @@ def _mapping(node: Node, what: str) -> Mapping_:
 
 
 def _expressions(node: Node | None, source: Source, problems: list[Problem]) -> Iterator[Einsum]:
-    """The equations; what is wrong with the others is added to the problems."""
+    """The equations; mistakes of the others are added to the problems."""
     if not isinstance(node, Sequence_):
         if node is not None:
             problems.append(Problem("`expressions` is not a list", node.span, "write `- Z[m] = A[k, m] * B[k]`"))
@@ -95,7 +95,7 @@ def _expression(item: Node, source: Source) -> Statement:
 
 
 def _declared(node: Node | None, problems: list[Problem]) -> Iterator[TensorDeclaration]:
-    """The declared tensors; what is wrong with the others is added to the problems."""
+    """The declared tensors; mistakes of the others are added to the problems."""
     if not isinstance(node, Mapping_):
         if node is not None:
             problems.append(Problem("`declaration` is not a mapping", node.span, "write lines like `A: [K, M]`"))

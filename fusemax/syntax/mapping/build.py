@@ -64,7 +64,7 @@ class Title:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """`output:` and what is done then."""
+    """`output:` and its body."""
 
     value: str
     body: tuple[Node, ...]
@@ -80,7 +80,7 @@ Statement = Declaration | Node
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What stands below a line: statements, or the branches of a `case`, or the Einsums of an `on`."""
+    """The body below a line: statements, or the branches of a `case`, or the Einsums of an `on`."""
 
     nodes: tuple[Node, ...] = ()
     branches: tuple[Branch, ...] = ()
@@ -103,7 +103,7 @@ def opens(tree: Tree[Token]) -> bool:
 
 
 class Builder:
-    """Builds the IR of one line whose text starts at `offset` of `source`; `below` is what the line leaves open."""
+    """Builds the IR of one line whose text starts at `offset` of `source`; `below` is the body below the line."""
 
     def __init__(self, source: Source, offset: int, comments: Comments, below: Body) -> None:
         self.source, self.offset, self.comments, self.below = source, offset, comments, below
@@ -191,7 +191,7 @@ class Builder:
         raise AssertionError(tree.data)
 
     def _body(self, tree: Tree[Token]) -> tuple[Node, ...]:
-        """The statement behind the colon, or what stands below."""
+        """The statement behind the colon, or the statements below."""
         last = tree.children[-1]
         return (self._node(last),) if isinstance(last, Tree) and last.data in NODES else self.below.nodes
 
@@ -271,7 +271,7 @@ class Builder:
         return name
 
     def _distinct(self, nodes: Iterable[Parsed]) -> tuple[str, ...]:
-        """The names, none of them twice."""
+        """The names; refuses a name that stands twice."""
         seen: dict[str, None] = {}
         for node in nodes:
             if str(node) in seen:

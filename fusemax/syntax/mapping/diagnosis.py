@@ -1,4 +1,4 @@
-"""What a syntax error in a mapping file most likely is: one short rule after another, the first that fits."""
+"""The most likely cause of a syntax error in a mapping file: one short rule after another, the first that fits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from enum import Enum
 from lark import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from fusemax.errors import Problem, Span, nearest
-from fusemax.syntax.source import CLOSING, PAIRS, TOKEN, Finding, Mistake, shown, word_of
+from fusemax.syntax.source import CLOSING, PAIRS, TOKEN, Finding, Mistake, shown, without_comments, word_of
 
 
 class Start(Enum):
-    """What a line may be, by the line whose body it stands in; the values are the grammar's names."""
+    """The kinds of lines, by the line whose body they stand in; the values are the grammar's names."""
 
     STATEMENT = "statement"
     BRANCH = "branch"
@@ -47,7 +47,7 @@ _EINSUM = "below `on` stand Einsums: `QK over e; LM`"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The statement of a line in which the parser could not go on: what it may be, and the place in it."""
+    """The statement of a line in which the parser stopped: its kind, and the place in it."""
 
     start: Start
     mistake: Mistake
@@ -73,7 +73,7 @@ Rule = Callable[[Fault], Finding | None]
 
 def diagnose(error: UnexpectedInput, span: Span, start: Start) -> Problem:
     """The problem behind Lark's error in a line."""
-    code = _code(span.text)
+    code = without_comments(span.text)
     at: int | None = None
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         at = error.token.start_pos
@@ -87,13 +87,8 @@ def diagnose(error: UnexpectedInput, span: Span, start: Start) -> Problem:
     return Problem(found.message, Span(span.source, offset + found.start, offset + found.end), found.hint)
 
 
-def _code(text: str) -> str:
-    """The text of a line with blanks for its comments."""
-    return re.sub(r"#[^\n]*", lambda comment: " " * len(comment.group()), text)
-
-
 def statements(text: str, start: Start) -> list[tuple[int, Start]]:
-    """Where the statements of a line begin, and what each may be: a body behind a colon is one more.
+    """The offsets and kinds of the statements of a line: a body behind a colon is one more.
 
     >>> statements("for m1: on array1d (lanes: m0): GM", Start.STATEMENT)
     [(0, <Start.STATEMENT: 'statement'>), (8, <Start.STATEMENT: 'statement'>), (32, <Start.EINSUMS: 'einsums'>)]
@@ -113,7 +108,7 @@ def statements(text: str, start: Start) -> list[tuple[int, Start]]:
 
 
 def body_of(text: str, start: Start) -> Start | None:
-    """What may stand in the body of a statement; None if it has none. It may be damaged: `fro b, h`."""
+    """The kind of lines in the body of a statement; None without a body. It may be damaged: `fro b, h`."""
     first = word_of(text)
     match start:
         case Start.BRANCH:
@@ -127,12 +122,12 @@ def body_of(text: str, start: Start) -> Start | None:
 
 
 def body_below(text: str, start: Start) -> Start | None:
-    """What stands, or should stand, below a line; None if nobody can tell.
+    """The kind of lines below a line; None if it is unknown.
 
     >>> body_below("for m1: on array1d (lanes: m0):", Start.STATEMENT)
     <Start.EINSUMS: 'einsums'>
     """
-    begin, kind = statements(_code(text), start)[-1]
+    begin, kind = statements(without_comments(text), start)[-1]
     rest = text[begin:]
     known = kind is not Start.STATEMENT or not rest or word_of(rest) in FORMS
     return (body_of(rest, kind) if rest else None) or (kind if known else None)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from lark import Lark, Token, Tree, UnexpectedInput
 
 from fusemax.errors import FusemaxError, Problem, Source, Span, in_order
-from fusemax.ir.arch import Arch
-from fusemax.ir.cascade import Cascade
 from fusemax.ir.expr import Name
 from fusemax.ir.mapping import Case, Choose, Hold, Mapping, Node, Parameter, Split, Uncounted
 from fusemax.ir.walk import walk
+from fusemax.moved import moved_name
 from fusemax.resources import directory
-from fusemax.syntax.files import find, load_cascade, read_text
 from fusemax.syntax.mapping.build import (
     Body,
     Branch,
@@ -35,11 +29,7 @@ from fusemax.syntax.mapping.build import (
 )
 from fusemax.syntax.mapping.diagnosis import DECLARING, FORMS, Start, body_below, diagnose
 from fusemax.syntax.mapping.lines import DEEPEST, Clause, laid_out
-from fusemax.syntax.mapping.table import table_of
-from fusemax.syntax.source import word_of
-from fusemax.syntax.yaml.arch import load_arch
-
-Named = TypeVar("Named")
+from fusemax.syntax.source import source_of, word_of
 
 
 @cache
@@ -49,65 +39,8 @@ def _grammar() -> Lark:
     return Lark(text, parser="lalr", start=starts, propagate_positions=True, maybe_placeholders=False)
 
 
-def load_mapping(name: str | Path) -> Mapping:
-    """Parse a mapping file, or the shipped mapping of that name, with the table beside it; `-` is stdin.
-
-    Raises `FusemaxError` if there is no such file, mapping or table, if it is not readable text, or does not parse.
-
-    >>> load_mapping("unfused").cascade
-    'attention-3pass'
-    """
-    if str(name) == "-":
-        return _with_table(parse_mapping(sys.stdin.read(), "<stdin>"), Path())
-    path = find(str(name), "mappings", ".mapping")
-    if path.suffix in (".yaml", ".yml", ".cascade"):
-        raise FusemaxError(f"'{name}' is not a mapping", "a mapping is a .mapping file")
-    shown = str(name) if Path(name) == path else path.name
-    return _with_table(parse_mapping(read_text(path), shown), path.parent)
-
-
-def _with_table(mapping: Mapping, folder: Path) -> Mapping:
-    """A mapping with the table that stands beside it; files that its lines `cascade` and `arch` name stand there too."""
-    cascade, arch = (
-        str(folder / name) if folder != Path() and (folder / name).is_file() else name
-        for name in (mapping.cascade, mapping.arch)
-    )
-    return replace(mapping, table=table_of(mapping, folder), cascade=cascade, arch=arch)
-
-
-def seen_from(mapping: Mapping, folder: Path) -> Mapping:
-    """A mapping as it is to be written in a folder: files that it names, from there."""
-    cascade, arch = (
-        Path(os.path.relpath(name, folder)).as_posix() if Path(name).is_file() else name
-        for name in (mapping.cascade, mapping.arch)
-    )
-    return replace(mapping, cascade=cascade, arch=arch)
-
-
-def cascade_of(mapping: Mapping) -> Cascade:
-    """The cascade that a mapping names. Raises `FusemaxError` where it does."""
-    return _named(mapping, Heading.CASCADE, load_cascade, mapping.cascade)
-
-
-def arch_of(mapping: Mapping) -> Arch:
-    """The architecture that a mapping names. Raises `FusemaxError` where it does."""
-    return _named(mapping, Heading.ARCH, load_arch, mapping.arch)
-
-
-def _named(mapping: Mapping, heading: Heading, load: Callable[[str], Named], name: str) -> Named:
-    """What a line of a mapping names; if it is not there, the error points at the line."""
-    try:
-        return load(name)
-    except FusemaxError as error:
-        line = re.search(rf"^\s*{heading.value}\s+(\S+)", mapping.source.text, re.MULTILINE)
-        if line is None or any(problem.span for problem in error.problems):
-            raise
-        span = Span(mapping.source, *line.span(1))
-        raise FusemaxError([replace(problem, span=span) for problem in error.problems]) from None
-
-
 def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:
-    """Parse the text of a mapping file, without a table; `name` is what errors call it.
+    """Parse the text of a mapping file, without a table; `name` is its name in errors.
 
     Raises `FusemaxError` with every syntax error of the text. Whether the mapping fits its cascade and its
     architecture is not looked at.
@@ -116,7 +49,7 @@ def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:
     >>> parse_mapping(text).body[0].variables
     ('m',)
     """
-    source = Source(name, text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    source = source_of(text, name)
     layout = laid_out(source)
     if not layout.clauses and not layout.problems:
         raise FusemaxError([Problem("no statement in this file", Span(source, 0, 0), "start with `mapping NAME`")])
@@ -131,7 +64,7 @@ def parse_mapping(text: str, name: str = "<mapping>") -> Mapping:
 
 
 class _Reader:
-    """Reads lines with their bodies, and collects what is wrong with them."""
+    """Reads lines with their bodies, and collects their mistakes."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -206,7 +139,7 @@ class _Reader:
         return tree, body
 
     def _body(self, clause: Clause, start: Start, depth: int) -> Body:
-        """What stands below a line. The line may be damaged: if nobody can tell what it opens, nothing is read."""
+        """The body below a line. The line may be damaged: if its kind of body is unknown, the body is not read."""
         match body_below(clause.span(self.source).text, start):
             case Start.STATEMENT:
                 return Body(nodes=tuple(self._nodes(clause.body, depth)))
@@ -256,7 +189,7 @@ def _keyword(statement: Declaration) -> str:
 
 
 def _said(statement: Declaration) -> str:
-    """What a declaration may say only once."""
+    """The part of a declaration that may stand only once."""
     return f"split {statement.variable}" if isinstance(statement, Split) else _keyword(statement)
 
 
@@ -298,3 +231,7 @@ def _lists(body: Iterable[Node]) -> Iterator[str]:
             case Hold(tensors, _, unless):
                 yield from tensors
                 yield from [unless] if unless else []
+
+
+def __getattr__(name: str) -> object:
+    return moved_name(__name__, name)

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from fusemax.errors import FusemaxError, Problem, Source, Span, did_you_mean, in_order, listed
 from fusemax.ir.mapping import Mapping
-from fusemax.syntax.files import read_text
+from fusemax.syntax.source import read_text
 
 Row = tuple[tuple[str, str], ...]
-"""The columns of a row and what it says in them."""
+"""The columns of a row and their cells."""
 
 
 def table_of(mapping: Mapping, folder: Path) -> tuple[Row, ...]:
     """The table that a mapping chooses its parameters from; `folder` is where the mapping file is.
 
-    Raises `FusemaxError` if there is no such table, or with everything that is wrong with its columns and rows.
+    Raises `FusemaxError` if there is no such table, or with all mistakes of its columns and rows.
     """
     choose = mapping.choose
     if choose is None:
@@ -77,7 +77,9 @@ def _wrong_columns(columns: list[str], place: Span, mapping: Mapping) -> Iterato
         if column in columns[:i]:
             yield Problem(f"a second column '{column}'", place, "keep one")
         elif column not in (*keys, *parameters):
-            hint = did_you_mean(column, parameters) or "columns are parameters of the mapping, and what it chooses by"
+            hint = (
+                did_you_mean(column, parameters) or "columns are parameters of the mapping, and the names behind `by`"
+            )
             yield Problem(f"column '{column}' is no parameter of '{mapping.name}'", place, hint)
 
 
@@ -92,7 +94,7 @@ def _ragged(rows: list[tuple[int, list[str]]], columns: list[str], source: Sourc
 def _repeated(
     rows: list[tuple[int, list[str]]], columns: list[str], source: Source, mapping: Mapping
 ) -> Iterator[Problem]:
-    """Rows between which nothing chooses."""
+    """Rows of one key."""
     keys = [columns.index(key) for key in (mapping.choose.by if mapping.choose else ())]
     seen: set[tuple[str, ...]] = set()
     for line, cells in rows:

@@ -9,7 +9,7 @@ from pathlib import Path
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order, listed
 from fusemax.ir.arch import EXECUTED_AS, Arch, Memory, Operation, Registers, Scale, Unit
 from fusemax.ir.operators import OPERATORS, REDUCERS
-from fusemax.syntax.files import find, read_text
+from fusemax.moved import moved_name
 from fusemax.syntax.yaml.nodes import Mapping_, Node, Scalar, read_yaml
 from fusemax.syntax.yaml.scales import read_scales
 from fusemax.syntax.yaml.schema import SchemaReader, text_value
@@ -22,22 +22,8 @@ WIDEST = 2**20
 """Bits of a word or an access; more is a slip of the pen."""
 
 
-def load_arch(name: str | Path) -> Arch:
-    """Read an architecture file, or the shipped architecture of that name.
-
-    Raises `FusemaxError` with every unknown or missing key, wrong unit and impossible value of the file.
-
-    >>> load_arch("fusemax-cloud").units[0].elements
-    65536
-    """
-    path = find(str(name), "arch", ".yaml")
-    if path.suffix in (".mapping", ".cascade"):
-        raise FusemaxError(f"'{name}' is not an architecture", "an architecture is a .yaml file")
-    return parse_arch(read_text(path), str(name) if Path(name) == path else path.name, path.parent)
-
-
 def parse_arch(text: str, name: str = "<arch>", folder: Path | None = None) -> Arch:
-    """Parse the text of an architecture file; `name` is what errors call it, `folder` where its tables are."""
+    """Parse the text of an architecture file; `name` is its name in errors, `folder` the place of its tables."""
     reader = _Reader(folder)
     arch = reader.arch(read_yaml(Source(name, text)))
     if reader.problems:
@@ -181,3 +167,7 @@ def _bits(text: str, what: str) -> int:
     if bits > WIDEST:
         raise FusemaxError(f"{what} '{text}' is more than {WIDEST:,} bit", "write it like `16 bit`")
     return bits
+
+
+def __getattr__(name: str) -> object:
+    return moved_name(__name__, name)

@@ -52,7 +52,7 @@ LONGEST_TEXT = 1_000_000
 
 
 def read_yaml(source: Source) -> Node:
-    """The one document of a YAML text. Raises `FusemaxError` if it is none, is empty, or is no work of a person."""
+    """The one document of a YAML text. Raises `FusemaxError` for other texts, and for empty, very long and very deep ones."""
     import yaml
 
     if len(source.text) > LONGEST_TEXT:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fusemax.errors import FusemaxError, listed
 from fusemax.ir.arch import Scale
-from fusemax.syntax.files import read_text
+from fusemax.syntax.source import read_text
 
 COLUMNS = ("dims", "buffer_bytes", "buffer_um2")
 """Columns that there must be. Those in capitals are ranks whose sizes must match; `UNIT_entries` and `UNIT_um2` are the
@@ -49,7 +49,7 @@ def read_scales(path: Path) -> tuple[Scale, ...]:
 
 
 def _scale(row: Mapping[str, str]) -> Scale:
-    """One row. Raises `ValueError` for what is no positive number."""
+    """One row. Raises `ValueError` for cells that are no positive numbers."""
     ranks = tuple((name, _positive(cell)) for name, cell in row.items() if name and name.isupper())
     units = [name.removesuffix("_entries") for name in row if name.endswith("_entries")]
     registers = tuple((unit, _positive(row[f"{unit}_entries"]), _area(row[f"{unit}_um2"])) for unit in units)

@@ -11,11 +11,11 @@ from fusemax.syntax.yaml.nodes import Mapping_, Node, Scalar
 
 T = TypeVar("T")
 Read = Callable[[str, str], T]
-"""From the text of a value and what it is called to the value; raises `FusemaxError`."""
+"""From the text of a value and its name to the value; raises `FusemaxError`."""
 
 
 class SchemaReader:
-    """Reads nodes and collects problems; what cannot be read is replaced by something harmless until the end."""
+    """Reads nodes and collects problems; a harmless value stands for an unreadable one until the end."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -75,7 +75,7 @@ class SchemaReader:
 
 
 def text_value(text: str, what: str) -> str:
-    """A value that is text. Raises `FusemaxError` if there is none, or if it cannot be shown as it is."""
+    """A value that is text. Raises `FusemaxError` for an empty one, and for one with characters that cannot be shown."""
     if not text.strip():
         raise FusemaxError(f"{what} is empty", "write a text behind the colon")
     if not text.replace("\n", " ").isprintable():

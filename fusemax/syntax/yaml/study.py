@@ -9,46 +9,29 @@ from typing import TypeVar
 
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order, listed
 from fusemax.ir.study import Averages, Figure, Published, Shows, SizesStudy, Study
-from fusemax.moved import current
-from fusemax.syntax.files import find, read_text
+from fusemax.moved import current, moved_name
+from fusemax.syntax.source import read_text
 from fusemax.syntax.yaml.nodes import Node, Scalar, Sequence_, read_yaml
 from fusemax.syntax.yaml.schema import SchemaReader, text_value
 from fusemax.units import integer_of
 
-KIND = "mappings/published"
 Read = TypeVar("Read")
 
 
-def load_study(name: str | Path) -> Study:
-    """Read a study file and its table, or the shipped study of that name.
-
-    Raises `FusemaxError` with every mistake of the file, and if the table is missing or has other columns.
-
-    >>> load_study("attention").lengths[0]
-    1024
-    """
-    return _read(name, KIND, _Reader.study)
+def parse_study(text: str, name: str = "<study>", folder: Path = Path()) -> Study:
+    """Parse the text of a study file; `name` is its name in errors, `folder` the place of its table."""
+    return _read(text, name, folder, _Reader.study)
 
 
-SIZES = "mappings/published/sizes"
+def parse_sizes_study(text: str, name: str = "<study>") -> SizesStudy:
+    """Parse the text of a study of machines of several sizes; `name` is its name in errors."""
+    return _read(text, name, Path(), _Reader.sizes)
 
 
-def load_sizes_study(name: str | Path) -> SizesStudy:
-    """Read a study of machines of several sizes, or the shipped one of that name.
-
-    Raises `FusemaxError` with every mistake of the file.
-
-    >>> load_sizes_study("chip-area").dims
-    (16, 32, 64, 128, 256, 512)
-    """
-    return _read(name, SIZES, _Reader.sizes)
-
-
-def _read(name: str | Path, kind: str, read: Callable[[_Reader, Node], Read]) -> Read:
-    """What a file of a kind says, read with all of its mistakes."""
-    path = find(str(name), kind, ".yaml")
-    reader = _Reader(path.parent)
-    found = read(reader, read_yaml(Source(str(name) if Path(name) == path else path.name, read_text(path))))
+def _read(text: str, name: str, folder: Path, read: Callable[[_Reader, Node], Read]) -> Read:
+    """The study that a text says, or all of its mistakes."""
+    reader = _Reader(folder)
+    found = read(reader, read_yaml(Source(name, text)))
     if reader.problems:
         raise FusemaxError(in_order(reader.problems))
     return found
@@ -166,7 +149,7 @@ def _shows(text: str, what: str) -> Shows:
 
 
 def _length(text: str) -> int:
-    """`64K` as an integer. Raises `ValueError` if it is none."""
+    """`64K` as an integer. Raises `ValueError` for other texts."""
     length = integer_of(text)
     if length is None:
         raise ValueError(text)
@@ -174,7 +157,7 @@ def _length(text: str) -> int:
 
 
 COLUMNS = ("mapping", "model", "seq", "latency_s", "dram_bytes", "energy_j", "energy_tolerance", "latency_tolerance")
-"""Of the table; what begins with `util_` is the utilization of a unit."""
+"""Of the table; columns that begin with `util_` are utilizations of units."""
 
 
 def _published(path: Path) -> Iterator[Published]:
@@ -197,3 +180,7 @@ def _row(row: Mapping[str, str]) -> Published:
         {key.removeprefix("util_"): value for key, value in number.items() if key.startswith("util_")},
         number["energy_tolerance"], number["latency_tolerance"],
     )  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    return moved_name(__name__, name)

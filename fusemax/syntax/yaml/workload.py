@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order
 from fusemax.ir.workload import Layer, Workload
-from fusemax.syntax.files import find, read_text
+from fusemax.moved import moved_name
 from fusemax.syntax.yaml.nodes import Node, Scalar, Sequence_, read_yaml
 from fusemax.syntax.yaml.schema import SchemaReader, text_value
 
 
-def load_workload(name: str | Path) -> Workload:
-    """Read a workload file, or the shipped workload of that name.
-
-    Raises `FusemaxError` with every mistake of the file.
-
-    >>> load_workload("bert").shapes["E"]
-    64
-    """
-    path = find(str(name), "cascades/workloads", ".yaml")
-    return parse_workload(read_text(path), str(name) if Path(name) == path else path.name)
-
-
 def parse_workload(text: str, name: str = "<workload>") -> Workload:
-    """Parse the text of a workload file; `name` is what errors call it."""
+    """Parse the text of a workload file; `name` is its name in errors."""
     reader = _Reader()
     workload = reader.workload(read_yaml(Source(name, text)))
     if reader.problems:
@@ -88,3 +74,7 @@ class _Reader(SchemaReader):
             self.refuse("`sequence` is not a list", node.span, "write `sequence: [M, P]`")
             return ()
         return self.names(node, shapes, "`sequence` names")
+
+
+def __getattr__(name: str) -> object:
+    return moved_name(__name__, name)

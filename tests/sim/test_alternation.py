@@ -1,4 +1,4 @@
-"""Einsums that take turns on their unit, cycle by cycle (`A | B`)."""
+"""Einsums that alternate on their unit, cycle by cycle (`A | B`)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def binding(listed: str) -> Mapping:
     text = str(load_mapping("fusemax-binding"))
     lines = [line.strip() for line in text.splitlines()]
     assert ONE_BY_ONE in lines
-    return parse_mapping(text.replace(ONE_BY_ONE, listed), "turns.mapping")
+    return parse_mapping(text.replace(ONE_BY_ONE, listed), "alternating.mapping")
 
 
-TURNS = [
+ALTERNATING = [
     "BQK over e | SLNV over f; LM; SLN; SLD",
     "BQK over e | SLN | SLNV over f; LM; SLD",
     "BQK over e; LM | SLD; SLN; SLNV over f",
@@ -45,9 +45,9 @@ machines = st.builds(
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(TURNS), machines, many, st.sampled_from([(0.0, 1.0), (500.0, 600.0)]))
+@given(st.sampled_from(ALTERNATING), machines, many, st.sampled_from([(0.0, 1.0), (500.0, 600.0)]))
 def test_jumps_change_nothing(listed: str, arch: Any, sizes: dict[str, int], window: tuple[float, float]) -> None:
-    """What repeats is jumped over to the tick, and every unit does the work that it does without turns."""
+    """What repeats is jumped over to the tick, and every unit does the work that it does one by one."""
     bound = bind(FUSEMAX, arch, binding(listed), sizes, {})
     jumped, unrolled = run(bound, window), run(bound, window, steady=False)
     assert (jumped.makespan, jumped.servers, jumped.series) == (unrolled.makespan, unrolled.servers, unrolled.series)
@@ -57,9 +57,9 @@ def test_jumps_change_nothing(listed: str, arch: Any, sizes: dict[str, int], win
     assert all(jumped.makespan >= server.busy for server in jumped.servers)
 
 
-@pytest.mark.parametrize("listed", TURNS)
+@pytest.mark.parametrize("listed", ALTERNATING)
 def test_numbers(listed: str) -> None:
-    """Turns compute what the interpreter does."""
+    """Alternating Einsums compute the numbers of the interpreter."""
     sizes = {"B": 1, "H": 2, "E": 4, "F": 4, "M": 32, "P": 24, "M0": 4, "M1": 8}
     inputs = random_inputs(FUSEMAX, sizes)
     trace = simulate(
@@ -93,14 +93,14 @@ def test_two_sums_by_hand() -> None:
 
 
 def test_the_closed_form_is_the_same() -> None:
-    """Turns change when tiles run, not what they take."""
+    """An alternation changes when tiles run, not their cycles."""
     arch, sizes = load_arch("fusemax-cloud"), {"B": 1, "H": 1, "E": 64, "F": 64, "M": 1024, "P": 1024}
-    plain, turns = (evaluate(FUSEMAX, arch, binding(listed), sizes) for listed in (ONE_BY_ONE, TURNS[0]))
-    assert (plain.cycles, plain.energy_j, plain.dram_bytes) == (turns.cycles, turns.energy_j, turns.dram_bytes)
+    plain, shared = (evaluate(FUSEMAX, arch, binding(listed), sizes) for listed in (ONE_BY_ONE, ALTERNATING[0]))
+    assert (plain.cycles, plain.energy_j, plain.dram_bytes) == (shared.cycles, shared.energy_j, shared.dram_bytes)
 
 
-def test_the_first_of_a_turn_stands_where_it_is_listed() -> None:
-    """Only what takes turns with one before it may be listed before what it reads."""
+def test_the_first_of_an_alternation_stands_where_it_is_listed() -> None:
+    """Only an Einsum that alternates with one before it may be listed before its operands."""
     arch, sizes = load_arch("fusemax-cloud"), {"B": 1, "H": 1, "E": 64, "F": 64, "M": 1024, "P": 1024}
     with pytest.raises(FusemaxError, match="'SLNV' stands before 'SLN'"):
         evaluate(FUSEMAX, arch, binding("SLNV over f | BQK over e; LM; SLN; SLD"), sizes)
