@@ -186,7 +186,7 @@ def mapped(
     checks: bool = False,
     name: str | None = None,
 ) -> MapResult:
-    """Search for the best mappings; say what changed to another one, and run the best."""
+    """Search for the best mappings; compare them with another one, and simulate the best."""
     from dataclasses import replace
 
     from fusemax.bind.bind import bind

@@ -51,9 +51,9 @@ class Estimate(Result):
     """The cost of one mapping at one shape point, or at each of a grid of them (then numbers are arrays).
 
     `cycles` is the whole latency in cycles of the clock; `words` has reads (without those for drains) and writes by memory;
-    `counts` every count of movement, by memory, Einsum and tensor; `bound` names what limits most of the time.
+    `counts` every count of movement, by memory, Einsum and tensor; `bound` is the resource that limits most of the time.
     `parameters` are those that are not at their defaults, `model` and `seq` where the shapes are from, if they are from a
-    workload, and `notes` what was assumed.
+    workload, and `notes` assumptions.
     """
 
     mapping: str
@@ -85,7 +85,7 @@ class Estimate(Result):
         return estimate_tables(self)
 
     def records(self) -> list[Record]:
-        """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and what limits."""
+        """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and the limiting resource."""
         from fusemax.model.json import point_records
 
         return point_records(self)

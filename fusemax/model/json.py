@@ -72,7 +72,7 @@ def estimate_json(found: Estimate) -> Json:
 
 
 def point_records(found: Estimate) -> list[Record]:
-    """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and what limits."""
+    """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and the limiting resource."""
     columns: dict[str, Amount | str | NDArray[np.str_]] = {
         **found.shapes,
         "latency_s": found.latency_s,

@@ -23,7 +23,7 @@ BETWEEN, LOOP = 0.45, 0.4
 SPREAD = 2.2
 """From one to the next as the layout sees it, which takes boxes for points."""
 GAP, BARRIER = 0.62, 0.45
-"""From row to row, and what a barrier adds."""
+"""From row to row, and the addition of a barrier."""
 CHARACTERS, MOST_LINES = 50, 6
 PLACES = 6
 """Decimal places, so that edges that meet have the same number."""
@@ -138,7 +138,7 @@ def _chosen(analysis: Analysis, rank: str | None) -> GroupFacts:
     return max(analysis.groups.values(), key=keys)
 
 
-# ------------------------------------------------------------------------------------------------------ what is there
+# --------------------------------------------------------------------------------------------------------- its parts
 
 
 def _arrows(checked: Checked, inputs: Sequence[str]) -> tuple[Arrow, ...]:
@@ -159,7 +159,7 @@ def _arrows(checked: Checked, inputs: Sequence[str]) -> tuple[Arrow, ...]:
 
 
 def _moments(checked: Checked, passes: GroupPasses, inputs: int, arrows: Sequence[Arrow]) -> list[float]:
-    """When each box reads, at the latest, and not before what it reads; inputs last of all, as they depend on nothing."""
+    """When each box reads, at the latest, and not before the tensors that it reads; inputs last of all, as they depend on nothing."""
     before: dict[int, list[int]] = {}
     for arrow in arrows:
         if not arrow.back:

@@ -82,7 +82,7 @@ class Trace(Result):
     Of `tasks` tasks `simulated` were run one by one; the others were fast-forwarded, with the same result.
     `slices` are the tasks of the window, and `held` the tiles then held; `outputs` arrays, if there were inputs.
     `model` and `seq` say where the shapes are from, if they are from a workload; `error` is the largest difference to the
-    interpreter's outputs, relative, if the numbers were checked; `notes` say what was assumed.
+    interpreter's outputs, relative, if the numbers were checked; `notes` are assumptions.
 
     >>> from fusemax import load_arch, load_cascade, load_mapping, simulate
     >>> mapping = load_mapping("fusemax-binding")

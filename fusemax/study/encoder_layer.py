@@ -40,7 +40,7 @@ def end_to_end(
 
     The linear layers run by the mapping that the workload names for them, with those of its parameters that are
     quickest and then move least. With `search` there are, beside each mapping, rows of the best that the mapper finds
-    for its cascade and machine: in what its parameters leave open, or else in all that the cascade allows; their linear
+    for its cascade and machine: in the space of its parameters, or else of the whole cascade; their linear
     layers are mapped freely. Raises `FusemaxError` for models without linear layers. Source: FuseMax (Nayak et al.,
     MICRO 2024), section VI, figures 10 and 11.
 
