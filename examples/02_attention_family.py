@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from fusemax import analyze, check, execute, load_cascade
-from fusemax.resources import names
+from fusemax import analyze, catalog, check, execute, load_cascade
 
 TILES = {"M0": 16, "W": 16}  # a chunk of keys, and a window
 
@@ -12,10 +11,10 @@ arrays = {name: generator.standard_normal((1, 4, 16, 64)) for name in ("Q", "K",
 expected = execute(load_cascade("attention"), arrays)["AV"]
 
 print(f"{'cascade':26}{'passes':>7}  {'lives across':14}{'least on chip, a query':26}difference to attention")
-for name in names("cascades", ".cascade"):
-    checked = check(load_cascade(name))
+for name in catalog().cascades:
     if not name.startswith("attention"):
         continue
+    checked = check(load_cascade(name))
     keys = analyze(checked).groups["P" if name == "attention-mla" else "M"]
     row = f"{name:26}{keys.passes.passes:>7}  {', '.join(keys.passes.live_tensors) or '-':14}{keys.footprint.elements!s:26}"
     if [(tensor.name, tensor.ranks) for tensor in checked.inputs] == [

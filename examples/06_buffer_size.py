@@ -6,8 +6,7 @@ Name a file behind the script for a picture, if matplotlib is there.
 import sys
 from dataclasses import replace
 
-from fusemax import FusemaxError, evaluate, load_arch, load_cascade, load_mapping
-from fusemax.ir.arch import Arch
+from fusemax import Arch, FusemaxError, evaluate, load_arch, load_cascade, load_mapping
 
 KIB = 2**10
 SHAPES = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 256 * KIB, "P": 256 * KIB}  # BERT, 256K tokens

@@ -1,7 +1,6 @@
 """A mapping of your own: fuse the 3-pass cascade with its division deferred, and see where it stands."""
 
-from fusemax import compare
-from fusemax.syntax.mapping.parser import parse_mapping
+from fusemax import compare, parse_mapping
 
 # The softmax is divided once for each element of AV instead of once for each of A, so the 1D array has a pass less to do.
 TEXT = """\

@@ -4,7 +4,6 @@ Name a file behind the script for a picture of the first cycles, if matplotlib i
 """
 
 import sys
-from pathlib import Path
 
 from fusemax import load_arch, load_cascade, load_mapping, simulate
 
@@ -28,6 +27,9 @@ for trace in traces:
         print(f"  {server.name:<8} at work {share:>6.1%}, waits {cycles / trace.makespan:>6.1%} for {why}")
 
 if len(sys.argv) > 1:  # python 08_three_designs.py picture.png
-    from fusemax.report.gantt import draw_gantt
+    from matplotlib.figure import Figure
 
-    draw_gantt(tuple(traces), Path(sys.argv[1]))
+    figure = Figure(figsize=(14, 7.6), layout="constrained")
+    for axes, trace in zip(figure.subplots(len(traces)), traces, strict=True):
+        trace.plot(ax=axes)
+    figure.savefig(sys.argv[1], dpi=160)

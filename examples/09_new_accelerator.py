@@ -6,8 +6,7 @@ Name a file behind the script for a picture, if matplotlib is there.
 import sys
 from dataclasses import replace
 
-from fusemax import load_arch, map_cascade
-from fusemax.ir.arch import Arch
+from fusemax import Arch, load_arch, map_cascade
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 SHAPES = {"B": 1, "H": 12, "E": 64, "F": 64, "M": 1024, "P": 1024}  # BERT, 1K tokens

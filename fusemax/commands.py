@@ -1,11 +1,11 @@
-"""From a name and options to a result: what each command does, as one page to read from top to bottom."""
+"""From a name and options to a result: the steps of each command, one function a command."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fusemax.errors import FusemaxError
 from fusemax.ir.checked import Checked
@@ -14,20 +14,23 @@ from fusemax.validate import check, solve_shapes
 from fusemax.validate.shapes import shape_names
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fusemax.analysis import Analysis
     from fusemax.bind.parameters import Chosen
     from fusemax.ir.arch import Arch
     from fusemax.ir.mapping import Mapping as MappingFile
     from fusemax.mapper.options import SearchOptions
     from fusemax.mapper.pareto import Front
+    from fusemax.mapper.result import MapResult
+    from fusemax.model.estimate import Estimate
     from fusemax.reference import Array
-    from fusemax.report.estimates import EvaluationReport
+    from fusemax.report.arch_tree import ShownArch
     from fusemax.report.mapping_tree import ShownMapping
     from fusemax.report.reproduce import Reproduction
-    from fusemax.report.runs import RunReport
-    from fusemax.report.searches import MapReport
-    from fusemax.report.simulations import SimulationReport
+    from fusemax.report.runs import RunResult
     from fusemax.report.sizes import SizesReproduction
+    from fusemax.sim.trace import Trace
     from fusemax.study.compare import Comparison, Point
 
 
@@ -71,22 +74,24 @@ def executed(
     seed: int = 0,
     against: str | None = None,
     inputs: Path | None = None,
-) -> tuple[RunReport, dict[str, Array]]:
+) -> tuple[RunResult, dict[str, Array]]:
     """Load, check and run on random or stored inputs; compare the outputs with those of a reference cascade."""
     from fusemax.reference import execute, random_inputs
-    from fusemax.report.runs import RunReport, reference_outputs, stored, summarize
+    from fusemax.report.runs import RunResult, reference_outputs, stored, summarize
 
     checked = check(load_cascade(name))
     reference = None if against is None else check(load_cascade(against))
     sizes = shapes_for(checked, model, length, shapes)
-    arrays: Mapping[str, Any] = stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
+    arrays: Mapping[str, ArrayLike] = (
+        stored(inputs) if inputs else random_inputs(checked, solve_shapes(checked, sizes), seed)
+    )
     start = time.perf_counter()
     results = execute(checked, arrays, sizes)
     seconds = time.perf_counter() - start
     expected = {} if reference is None else reference_outputs(checked, reference, arrays, sizes)
     outputs = tuple(summarize(t.name, t.ranks, results[t.name], expected.get(t.name)) for t in checked.outputs)
     lengths = dict(zip(_ranks(checked), _lengths(checked, arrays), strict=True))
-    report = RunReport(
+    report = RunResult(
         checked.cascade.name,
         against,
         solve_shapes(checked, {**sizes, **lengths}),
@@ -98,15 +103,14 @@ def executed(
 
 
 def drawn(name: str, path: Path, rank: str | None) -> str:
-    """Load, check, analyze and draw; says over which rank the passes are shown."""
+    """Load, check, analyze and draw; returns the rank over which the passes are shown."""
     from fusemax.analysis import analyze
     from fusemax.report.drawing import draw
-    from fusemax.report.files import write_whole
+    from fusemax.report.figures import write
     from fusemax.report.graph import picture_of
 
-    checked = check(load_cascade(name), complete=False)
-    picture = picture_of(checked, analyze(checked), rank)
-    write_whole(path, lambda temporary: draw(picture, temporary))
+    picture = picture_of(analyze(check(load_cascade(name), complete=False)), rank)
+    write(draw(picture), path)
     return picture.rank
 
 
@@ -119,10 +123,11 @@ def evaluated(
     arch: str | None = None,
     settings: Mapping[str, str] | None = None,
     accounting: str = "full",
-) -> EvaluationReport:
+) -> Estimate:
     """Load a mapping with its cascade and architecture, choose its parameters, and cost it."""
+    from dataclasses import replace
+
     from fusemax.model import evaluate
-    from fusemax.report.estimates import EvaluationReport
     from fusemax.syntax.load import load_mapping
 
     mapping = load_mapping(name)
@@ -130,7 +135,7 @@ def evaluated(
     point, chosen = _point(mapping, checked, shapes, model, length, settings or {})
     with chosen.explained():
         found = evaluate(checked, machine, mapping, point.shapes, parameters=chosen.values, accounting=accounting)
-    return EvaluationReport(found, point.model, point.seq, chosen.values, (chosen.remark,) if chosen.remark else ())
+    return replace(found, model=point.model, seq=point.seq, notes=_notes(chosen))
 
 
 def simulated(
@@ -146,11 +151,13 @@ def simulated(
     plot: Path | None = None,
     checks: bool = False,
     progress: Callable[[float], None] | None = None,
-) -> SimulationReport:
+) -> Trace:
     """Load a mapping with its cascade and architecture, and run it; compare its numbers, draw it, write its tasks."""
+    from dataclasses import replace
+
     from fusemax.bind.bind import bind
     from fusemax.report.gantt import MOST_DRAWN
-    from fusemax.report.simulations import SimulationReport, check_numbers, write_files
+    from fusemax.report.simulations import check_numbers, write_files
     from fusemax.sim.simulate import MOST_SLICES, check_window, run
     from fusemax.syntax.load import load_mapping
 
@@ -163,7 +170,7 @@ def simulated(
     most = MOST_SLICES if plot is None else MOST_DRAWN
     found = check_window(run(bound, window, progress=progress, most=most), window)
     write_files(bound, found, window, trace, plot, progress)
-    return SimulationReport(found, point.model, point.seq, error, (chosen.remark,) if chosen.remark else ())
+    return replace(found, model=point.model, seq=point.seq, error=error, notes=_notes(chosen))
 
 
 def mapped(
@@ -178,19 +185,16 @@ def mapped(
     simulates: bool = False,
     checks: bool = False,
     name: str | None = None,
-) -> MapReport:
-    """Search for the best mappings; say what changed to another one, and run the best."""
+) -> MapResult:
+    """Search for the best mappings; compare them with another one, and simulate the best."""
     from dataclasses import replace
 
     from fusemax.bind.bind import bind
     from fusemax.mapper import map_cascade
     from fusemax.model import evaluate
-    from fusemax.report.mapping_tree import ShownMapping
-    from fusemax.report.searches import MapReport
-    from fusemax.report.simulations import SimulationReport, check_numbers
+    from fusemax.report.simulations import check_numbers
     from fusemax.sim.simulate import run
     from fusemax.syntax.load import load_mapping
-    from fusemax.units import readable_length
 
     tree = options.loaded_template()
     if tree is None and (cascade is None or arch is None):
@@ -202,21 +206,16 @@ def mapped(
         {"cascade": cascade or tree.cascade, "arch": arch or tree.arch} if tree else {"cascade": cascade, "arch": arch}
     )
     best = tuple(replace(f, mapping=replace(f.mapping, name=name or f.mapping.name, **files)) for f in result.best)
-    result = replace(result, best=best)
-    other = None
+    other = trace = None
     if against is not None:
         named = load_mapping(against)
         point, chosen = _point(named, checked, shapes, model, length, {})
         other = evaluate(checked, machine, named, point.shapes, parameters=chosen.values, accounting=options.accounting)
-    report = shown = None
-    if best:
-        bound = bind(checked, machine, best[0].mapping, sizes, {})
-        at = "given shapes" if model is None else f"{model} {readable_length(length)}" if length else model
-        shown = ShownMapping(best[0].mapping, machine, checked, {}, bound, at)
     if simulates and best and not result.statistics.interrupted:
+        bound = bind(checked, machine, best[0].mapping, sizes, {})
         error = check_numbers(bound) if checks else None
-        report = SimulationReport(run(bound), model, length, error)
-    return MapReport(result, other, report, shown)
+        trace = replace(run(bound), model=model, seq=length, error=error)
+    return replace(result, best=best, model=model, seq=length, against=other, simulation=trace)
 
 
 def compared(
@@ -312,18 +311,18 @@ def shown(
     length: int | None = None,
     arch: str | None = None,
     settings: Mapping[str, str] | None = None,
-) -> Arch | ShownMapping:
+) -> ShownArch | ShownMapping:
     """Load an architecture, or a mapping with all that it names, bound to sizes if there are any."""
     from fusemax.bind.bind import bind
     from fusemax.ir.arch import Arch
-    from fusemax.report.arch_tree import load_shown
+    from fusemax.report.arch_tree import ShownArch, load_shown
     from fusemax.report.mapping_tree import ShownMapping
 
     found = load_shown(name)
     if isinstance(found, Arch):
         if shapes or model or length or arch or settings:
             raise FusemaxError(f"'{found.name}' is an architecture, which has no sizes", "show a mapping with them")
-        return found
+        return ShownArch(found)
     machine, checked = _machine_and_cascade(found, arch)
     if not (shapes or model or length or settings):
         return ShownMapping(found, machine, checked)
@@ -336,7 +335,7 @@ def shown(
 def _machine_and_cascade(
     mapping: MappingFile | None, arch: str | None, cascade: str | None = None
 ) -> tuple[Arch, Checked]:
-    """What is named, else what a mapping names."""
+    """The named architecture and cascade, else those of a mapping."""
     from fusemax.syntax.load import arch_of, cascade_of, load_arch
 
     machine = arch_of(mapping) if mapping and not arch else load_arch(arch or "")
@@ -361,11 +360,15 @@ def _point(
     return point, Chosen({**chosen.values, **set_}, None if set_ else chosen.remark)
 
 
+def _notes(chosen: Chosen) -> tuple[str, ...]:
+    return (chosen.remark,) if chosen.remark else ()
+
+
 def _ranks(checked: Checked) -> list[str]:
     return [rank for tensor in checked.inputs for rank in tensor.ranks]
 
 
-def _lengths(checked: Checked, arrays: Mapping[str, Any]) -> list[int]:
+def _lengths(checked: Checked, arrays: Mapping[str, ArrayLike]) -> list[int]:
     import numpy as np
 
     return [length for tensor in checked.inputs for length in np.shape(arrays[tensor.name])]

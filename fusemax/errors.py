@@ -165,8 +165,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 def listed(names: Iterable[str], limit: int = 8, word: str = "and") -> str:
     """Names in quotes, with commas and a word before the last.
 
-    >>> listed(["K", "Q", "V"]), listed(["full", "artifact"], word="or")
-    ("'K', 'Q' and 'V'", "'full' or 'artifact'")
+    >>> listed(["K", "Q", "V"]), listed(["full", "published"], word="or")
+    ("'K', 'Q' and 'V'", "'full' or 'published'")
     """
     quoted = [f"'{name}'" for name in names]
     if len(quoted) > limit:

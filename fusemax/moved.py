@@ -1,4 +1,4 @@
-"""Old module paths: each still imports, with a `DeprecationWarning`, for one release after the move."""
+"""Old module paths and old words: each is still read, with a `DeprecationWarning`, for one release after the change."""
 
 from __future__ import annotations
 
@@ -26,6 +26,27 @@ MOVED = {
 }
 """Old module -> new module, both below `fusemax`."""
 
+WORDS = {"artifact": "published"}
+"""Old word -> new word, in arguments, options and files."""
+
+
+class Renamed(DeprecationWarning):
+    """A name or a word of the release before was used; the command line prints it as a note."""
+
+
+def current(word: str, place: object = None) -> str:
+    """The word that stands for an old one, which is told with its place in a text, if it has one.
+
+    >>> current("full")
+    'full'
+    """
+    if word not in WORDS:
+        return word
+    where = "" if place is None else f"{place}: "
+    warnings.warn(f"{where}'{word}' is now '{WORDS[word]}'", Renamed, stacklevel=3)
+    return WORDS[word]
+
+
 NAMES = {
     "syntax.mapping.parser.load_mapping": "syntax.load",
     "syntax.mapping.parser.cascade_of": "syntax.load",
@@ -45,7 +66,7 @@ def moved_name(module: str, name: str) -> object:
     if old not in NAMES:
         raise AttributeError(f"module '{module}' has no attribute '{name}'", name=name)
     new = f"fusemax.{NAMES[old]}"
-    warnings.warn(f"fusemax.{old} is now {new}.{name}", DeprecationWarning, stacklevel=3)
+    warnings.warn(f"fusemax.{old} is now {new}.{name}", Renamed, stacklevel=3)
     found: object = getattr(import_module(new), name)
     return found
 
@@ -65,7 +86,7 @@ class _Moved(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__
         new = f"fusemax.{MOVED[old.removeprefix('fusemax.')]}"
-        warnings.warn(f"{old} is now {new}", DeprecationWarning, stacklevel=2)
+        warnings.warn(f"{old} is now {new}", Renamed, stacklevel=2)
         sys.modules[old] = import_module(new)
 
 

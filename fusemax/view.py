@@ -1,4 +1,4 @@
-"""Tables as people read them, in a terminal and in a notebook: the same rows for both."""
+"""Results in every form: tables once, then text, HTML, CSV, JSON, data frames and pictures of all of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,104 @@ import csv
 import io
 import re
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
 from itertools import zip_longest
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from fusemax.errors import FusemaxError
+from fusemax.units import readable_length
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Json: TypeAlias = dict[str, Any]
+"""JSON data, as the module `json` has it."""
+Record: TypeAlias = Mapping[str, object]
+"""A row for programs: plain values by column."""
 FOLD = "  "
-"""Before the further lines of what is too long for one."""
+"""Before the further lines of a folded text."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
+PICTURES = "fusemax.report.pictures"
+"""The module that draws results. It comes later in the order of imports, and is loaded when a picture is asked for."""
+
+
+class Result(ABC):
+    """A result in every form: a subclass gives tables, records and JSON data, and `fusemax.report.pictures` its picture.
+
+    >>> class Sum(Result):
+    ...     def tables(self):
+    ...         yield Table("sum", below=("3",))
+    ...     def records(self):
+    ...         return [{"sum": 3}]
+    ...     def to_json(self):
+    ...         return {"sum": 3}
+    >>> print(Sum(), Sum().to_csv(), sep="\\n")
+    sum
+      3
+    sum
+    3
+    <BLANKLINE>
+    """
+
+    __slots__ = ()
+    first_column: ClassVar[str] = "name"
+    """The header of the CSV if there are no records."""
+
+    @abstractmethod
+    def tables(self) -> Iterator[Table]:
+        """The result as tables."""
+
+    @abstractmethod
+    def records(self) -> Sequence[Record]:
+        """The rows of its CSV and of its data frame."""
+
+    @abstractmethod
+    def to_json(self) -> Json:
+        """The result as JSON data, documented in docs/json.md."""
+
+    def annex(self, width: int | None) -> Iterator[str]:
+        """Texts behind the tables."""
+        yield from ()
+
+    def text(self, width: int | None = None) -> str:
+        """Plain text, in at most `width` columns, if that is possible."""
+        return "\n\n".join([*(table.text(width) for table in self.tables()), *self.annex(width)])
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        annex = (f"<pre>{escape(text)}</pre>" for text in self.annex(None))
+        return "".join([*(table.html() for table in self.tables()), *annex])
+
+    def to_csv(self) -> str:
+        """The records as CSV text, with the columns of `to_pandas`."""
+        return csv_text(self.records(), self.first_column)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The records as a data frame. Raises `FusemaxError` without pandas."""
+        try:
+            import pandas
+        except ImportError:
+            message = "data frames need pandas, which is not installed"
+            raise FusemaxError(message, "pip install 'fusemax[pandas]'") from None
+        return pandas.DataFrame(self.records())
+
+    def plot(self, path: str | Path | None = None, ax: Axes | None = None) -> Figure:
+        """The result as a figure of matplotlib, written to `path` (.png, .svg or .pdf) if one is given.
+
+        With `ax` the picture is drawn on these axes; of several panels, the first. Raises `FusemaxError` without
+        matplotlib, for a result without a picture, and for a file that cannot be written.
+        """
+        figure: Figure = import_module(PICTURES).plot(self, None if path is None else Path(path), ax)
+        return figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +149,14 @@ class Table:
         head = "".join(map(_cell, ["th"] * len(align), self.headers, align))
         body = "".join(f"<tr>{''.join(map(_cell, ['td'] * len(align), row, align))}</tr>" for row in self.rows)
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if self.rows else ""
-        below = "".join(f"<div>{escape(line)}</div>" for line in self.below)
+        below = "".join(f"<div>{escape(_indented(line))}</div>" for line in self.below)
         return f"<div><b>{escape(self.title)}</b></div>{table}{below}"
+
+
+def _indented(line: str) -> str:
+    """A line whose leading blanks a browser keeps."""
+    text = line.lstrip(" ")
+    return NO_BREAK * (len(line) - len(text)) + text
 
 
 def _cell(tag: str, text: str, align: str) -> str:
@@ -88,7 +183,7 @@ def _folded(cell: str, width: int) -> list[str]:
 
 
 def folded(text: str, width: int, indent: str = "") -> list[str]:
-    """A text in lines of at most `width` characters; what is in square brackets stays together.
+    """A text in lines of at most `width` characters; text in square brackets stays together.
 
     >>> folded("Z[m, n] = A[k, m] * B[k, n]", 12)
     ['Z[m, n] =', 'A[k, m] *', 'B[k, n]']
@@ -116,7 +211,16 @@ def joined(names: Sequence[str], otherwise: str = "") -> str:
     return ", ".join(names) or otherwise
 
 
-def csv_text(records: Sequence[Mapping[str, Any]], otherwise: str) -> str:
+def model_line(model: str | None, seq: int | None) -> tuple[str, ...]:
+    """The model and the length of a result, if it has any.
+
+    >>> model_line("bert", 65536), model_line(None, None)
+    (('model bert at 64K',), ())
+    """
+    return (f"model {model}{'' if seq is None else f' at {readable_length(seq)}'}",) if model else ()
+
+
+def csv_text(records: Sequence[Record], otherwise: str) -> str:
     """Records as CSV text, with the columns that any of them has; without records a header of one column.
 
     >>> csv_text([{"a": 1}, {"b": 2}], "a")

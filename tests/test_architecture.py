@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import fusemax
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fusemax"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -314,6 +316,24 @@ def test_named_designs_are_found(source: str, found: list[str]) -> None:
     """Compound names are found anywhere in code, plain words only as a whole string."""
     designs = frozenset({"attention-1pass", "softmax"})
     assert list(named_designs(ast.parse(source), designs)) == found
+
+
+def test_examples_use_the_public_surface() -> None:
+    """Examples and the README import from `fusemax` alone, and only names that it has."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line.strip() for line in readme.splitlines() if re.match(r"    (from|import) ", line)]
+    trees = [parsed(path) for path in sorted((ROOT / "examples").glob("*.py"))] + [ast.parse("\n".join(lines))]
+    found = {name for tree in trees for name in imported(tree) if name.split(".")[0] == "fusemax"}
+    assert found and found <= {f"fusemax.{name}" for name in fusemax.__all__}
+
+
+def test_public_names_are_of_the_modules_that_they_name() -> None:
+    """Every public name loads, and type checkers see the same names."""
+    for name in fusemax.__all__:
+        assert getattr(fusemax, name) is not None
+    seen = {alias.asname for node in ast.walk(parsed(PACKAGE / "__init__.py")) if isinstance(node, ast.ImportFrom)
+            for alias in node.names if alias.asname}  # fmt: skip
+    assert seen == set(fusemax.__all__) - {"__version__"}
 
 
 def test_importing_the_package_is_light() -> None:

@@ -273,7 +273,7 @@ def test_a_terminal_sets_the_width(fusemax: Run, monkeypatch: pytest.MonkeyPatch
     """On a terminal tables fold to its columns; anywhere else they are as wide as they are."""
     wide = fusemax("analyze", "attention-1pass")[1]
     assert max(map(len, wide.splitlines())) > 80
-    monkeypatch.setattr("fusemax.cli.cascades.width", lambda: 80)
+    monkeypatch.setattr("fusemax.cli.output.width", lambda: 80)
     for arguments in (["analyze", "attention-1pass"], ["list"], ["analyze", "attention-1pass", "--explain", "M0"]):
         assert max(map(len, fusemax(*arguments)[1].splitlines())) <= 80
 
@@ -437,6 +437,35 @@ def test_closed_standard_streams() -> None:
         ["sh", "-c", script], stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False
     )
     assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["analyze", "matmul", "--no-such-option"],
+        ["no-such-command"],
+        ["evaluate"],
+        ["evaluate", "--mapping", "linear", "--shape", "M=4", "K=4", "N=4", "--accounting", "half"],
+        ["run", "attention", "--shape", "B=1", "H=1", "E=2", "F=2", "M=4", "P=4", "--against", "attention-sigmoid", "--tolerance", "0"],
+        ["compare", "flat", "linear", "--shape", "B=1", "H=1", "E=4", "F=4", "M=4", "P=4"],
+    ],
+    ids=["option", "command", "missing", "value", "numbers", "cell"],
+)  # fmt: skip
+def test_mistakes_exit_with_1(fusemax: Run, arguments: list[str]) -> None:
+    """Usage, wrong numbers and a mapping that does not fit all end with 1, never with click's 2."""
+    assert fusemax(*arguments)[0] == 1
+
+
+@pytest.mark.slow
+def test_a_signal() -> None:
+    """A command that is terminated exits with 128 and the number of the signal."""
+    shapes = "B=4,H=8,E=64,F=64,M=4096,P=4096"
+    process = subprocess.Popen([sys.executable, "-m", "fusemax", "run", "attention", "--shape", shapes],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)  # fmt: skip
+    time.sleep(2.5)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 @pytest.mark.slow

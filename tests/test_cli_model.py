@@ -30,7 +30,7 @@ def test_evaluate(call: Called, golden: Golden, mapping: str) -> None:
 
 def test_evaluate_as_json(call: Called) -> None:
     """The JSON has the documented keys, and the numbers of the published run."""
-    status, out, _ = call("evaluate", "--mapping", "fusemax-binding", *BERT, "--accounting", "artifact", "--json")
+    status, out, _ = call("evaluate", "--mapping", "fusemax-binding", *BERT, "--accounting", "published", "--json")
     data = json.loads(out)
     assert status == 0
     assert list(data) == [
@@ -173,7 +173,7 @@ def test_a_baseline_by_its_file(call: Called, tmp_path: Path) -> None:
         (("evaluate", "--mapping", "flat", *BERT, "--set", "rows=1", "--set", "rows=2"),
          "two values for parameter 'rows': 1 and 2\nhint: give one"),
         (("evaluate", "--mapping", "flat", *BERT, "--accounting", "half"),
-         "invalid value for '--accounting': 'half' is not one of 'full', 'artifact'\n"
+         "invalid value for '--accounting': 'half' is not one of 'full', 'published'\n"
          "hint: `fusemax evaluate --help` shows how it is used"),
         (("compare", *BERT), "missing argument 'NAME|FILE...'\nhint: `fusemax compare --help` shows how it is used"),
         (("compare", "flat", "unfsed", *BERT), "no file and no shipped mapping 'unfsed'\nhint: did you mean 'unfused'?"),

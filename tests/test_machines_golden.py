@@ -136,7 +136,7 @@ POINTS = {
         (700, 1200), {"rows": 8, "kept": ("QK", "A"), "share": 0.25},
     ),
     "cascade-artifact": Point(
-        "attention-1pass", small("flat-cloud", 4, buffer=4000), "fusemax-cascade", ATTENTION, accounting="artifact",
+        "attention-1pass", small("flat-cloud", 4, buffer=4000), "fusemax-cascade", ATTENTION, accounting="published",
         parameters={},
     ),
     "architecture": Point("attention-1pass", small(buffer=2500), "fusemax-architecture", ATTENTION),
@@ -241,7 +241,7 @@ HUNTS = {
     "open-uneven": Hunt("matmul", machine(), {"M": 34, "N": 8, "K": 6}, {"template": OPEN_UNEVEN, "top": 3}),
     "flat": Hunt(
         "attention-3pass", small("flat-cloud", 4, buffer=900), {**ATTENTION, "P": 8},
-        {"template": "flat", "top": 2, "accounting": "artifact"},
+        {"template": "flat", "top": 2, "accounting": "published"},
     ),
     "one-pass": Hunt(
         "attention-1pass", small("fusemax-cloud", 2, buffer=80), {**TIGHT, "M0": 2, "P": 2},

@@ -64,7 +64,7 @@ def analyze(
         checked.cascade.name,
         tuple(tensor.name for tensor in checked.inputs),
         tuple(tensor.name for tensor in checked.outputs),
-        facts, groups, _traffic(checked), expanded(checked), sizes, tiles, word_bits, buffer_bytes,
+        facts, groups, _traffic(checked), expanded(checked), sizes, tiles, word_bits, checked, buffer_bytes,
         notes=(*checked.incomplete, *checked.notes),
     )  # fmt: skip
     return analysis if arch is None else roofline_of(analysis, arch)

@@ -1,4 +1,4 @@
-"""The reasons for the passes over a rank, and its live footprint, in sentences."""
+"""The passes of a rank explained in sentences: dependences at each boundary, and the tensors that live across it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def title(facts: GroupFacts) -> str:
 
 
 def sentences(facts: GroupFacts) -> Iterator[str]:
-    """For every boundary the tensor that is complete, the Einsum that needs it, and the tensor that it reads again."""
+    """For every boundary the completed tensor, the Einsum that depends on it, and the tensor that is read again."""
     if facts.passes.passes == 1:
         yield "no Einsum reads a fiber again after something computed from all of it"
     for boundary in facts.passes.boundaries:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fusemax.analysis.footprint import BoundaryFootprint
 from fusemax.analysis.result import Analysis, GroupFacts, Work
+from fusemax.view import Json, Record
 
 if TYPE_CHECKING:
     import sympy
 
 
-def analysis_json(analysis: Analysis) -> dict[str, Any]:
+def analysis_json(analysis: Analysis) -> Json:
     """The analysis as JSON data: symbols as text, numbers beside them where the sizes are known, else null."""
     return {
         "cascade": analysis.cascade,
@@ -40,11 +41,28 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _operations(analysis: Analysis, work: Work) -> dict[str, Any]:
+def group_records(analysis: Analysis) -> list[Record]:
+    """A row for each rank group, with its footprint in symbols and, for known sizes, in elements and bytes."""
+    rows: list[Record] = []
+    for name, facts in analysis.groups.items():
+        spill = facts.spill
+        rows.append({
+            "rank": name,
+            "passes": facts.passes.passes,
+            "per_step_of": " ".join(facts.passes.per_step_of),
+            "live": " ".join(facts.passes.live_tensors),
+            **_value(analysis, "footprint", facts.footprint.elements),
+            "grows_with_rank": facts.footprint.grows_with_rank,
+            **({} if spill is None else {"fits": spill.fits, "extra_dram_bytes": spill.extra_dram_bytes}),
+        })  # fmt: skip
+    return rows
+
+
+def _operations(analysis: Analysis, work: Work) -> Json:
     return {"ops": {kind: str(expr) for kind, expr in work.symbolic().items()}, "ops_count": analysis.numbers(work)}
 
 
-def _group(analysis: Analysis, facts: GroupFacts) -> dict[str, Any]:
+def _group(analysis: Analysis, facts: GroupFacts) -> Json:
     passes, footprint, spill = facts.passes, facts.footprint, facts.spill
     return {
         "ranks": list(passes.group.parts or (passes.group.name,)),
@@ -71,7 +89,7 @@ def _group(analysis: Analysis, facts: GroupFacts) -> dict[str, Any]:
     }
 
 
-def _kept(analysis: Analysis, boundary: BoundaryFootprint) -> dict[str, Any]:
+def _kept(analysis: Analysis, boundary: BoundaryFootprint) -> Json:
     kept, other = boundary.kept, boundary.recompute
     return {
         "after": boundary.after,
@@ -88,12 +106,12 @@ def _kept(analysis: Analysis, boundary: BoundaryFootprint) -> dict[str, Any]:
     }
 
 
-def _value(analysis: Analysis, key: str, expr: sympy.Expr) -> dict[str, Any]:
+def _value(analysis: Analysis, key: str, expr: sympy.Expr) -> Json:
     """An expression, and its number beside it."""
     return {key: str(expr), f"{key}_count": analysis.number(expr) if analysis.sizes or expr.is_number else None}
 
 
-def _roofline(analysis: Analysis) -> dict[str, Any] | None:
+def _roofline(analysis: Analysis) -> Json | None:
     roofline = analysis.roofline
     if roofline is None:
         return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fusemax.analysis.counting import Points
 from fusemax.analysis.footprint import Footprint
@@ -13,7 +13,9 @@ from fusemax.analysis.passes import GroupPasses
 from fusemax.analysis.roofline import Roofline
 from fusemax.analysis.work import Tally
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
+from fusemax.ir.checked import Checked
 from fusemax.units import bytes_of_words
+from fusemax.view import Json, Record, Result, Table
 
 if TYPE_CHECKING:
     import sympy
@@ -30,7 +32,7 @@ class Work:
     tally: Tally
 
     def symbolic(self, number: Callable[[Points], sympy.Expr] = Points.symbolic) -> dict[str, sympy.Expr]:
-        """Each kind in the rank shapes; `number` gives the points of a space."""
+        """Each kind in the rank shapes; `number` writes the points of a space."""
         import sympy
 
         return {kind: sympy.Add(*(n * number(at) for at, n in counts.items())) for kind, counts in self.tally.items()}
@@ -65,7 +67,7 @@ class EinsumFacts:
 
 @dataclass(frozen=True)
 class Spill:
-    """Whether a group's footprint fits a buffer and, if not, the least DRAM traffic that this costs, in bytes."""
+    """Whether the footprint of a group fits a buffer and, if not, the least additional DRAM traffic, in bytes."""
 
     fits: bool
     footprint_bytes: int
@@ -74,7 +76,7 @@ class Spill:
 
 @dataclass(frozen=True)
 class GroupFacts:
-    """One rank group: its passes, its live footprint and, with a buffer, the traffic that this costs."""
+    """One rank group: its passes, the tensors that live across them, and the smallest footprint on chip."""
 
     passes: GroupPasses
     footprint: Footprint
@@ -97,11 +99,12 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """The properties of a cascade alone, before any machine or mapping. Prints itself as the report.
+class Analysis(Result):
+    """The properties of a cascade alone, before any architecture or mapping.
 
-    `groups` has the facts of each rank group by name; `sizes` the sizes that are known, for the numbers in the report;
-    `operators` the operations of one application of each operator of the file; `tiles` the tile sizes of ranks.
+    `groups` has the facts of each rank group by name; `sizes` the known sizes, for the numbers in the report; `operators`
+    the operations of one application of each operator of the file; `tiles` the tile sizes of ranks; `checked` is the
+    cascade.
     """
 
     cascade: str
@@ -114,6 +117,7 @@ class Analysis:
     sizes: Mapping[str, int]
     tiles: Mapping[str, int]
     word_bits: int
+    checked: Checked = field(repr=False, compare=False)
     buffer_bytes: int | None = None
     roofline: Roofline | None = None
     notes: tuple[Problem, ...] = field(default=(), repr=False)
@@ -164,18 +168,20 @@ class Analysis:
         """Operations by kind as integers, if sizes were given and are enough."""
         return work.numbers(self.sizes) if self.sizes else None
 
-    def to_json(self) -> dict[str, Any]:
+    def tables(self) -> Iterator[Table]:
+        """The report."""
+        from fusemax.analysis.tables import tables
+
+        return tables(self)
+
+    def records(self) -> list[Record]:
+        """A row for each rank group: its passes, the tensors that live across them, and its footprint."""
+        from fusemax.analysis.json import group_records
+
+        return group_records(self)
+
+    def to_json(self) -> Json:
         """The documented, stable JSON: see docs/json.md."""
         from fusemax.analysis.json import analysis_json
 
         return analysis_json(self)
-
-    def __str__(self) -> str:
-        from fusemax.analysis.tables import report
-
-        return report(self)
-
-    def _repr_html_(self) -> str:
-        from fusemax.analysis.tables import tables
-
-        return "".join(table.html() for table in tables(self))

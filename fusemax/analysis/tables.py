@@ -1,4 +1,4 @@
-"""The report of an analysis, for a person."""
+"""The report of an analysis, as tables."""
 
 from __future__ import annotations
 
@@ -18,14 +18,9 @@ LONGEST = 200
 """A sum of more characters is cut short; the JSON has all of it."""
 
 
-def report(analysis: Analysis, width: int | None = None) -> str:
-    """The whole report, in at most `width` columns if that is possible."""
-    heading = Table(f"{analysis.cascade}: {joined(analysis.inputs, 'no input')} -> {joined(analysis.outputs)}")
-    return "\n\n".join(table.text(width) for table in (heading, *tables(analysis)))
-
-
 def tables(analysis: Analysis) -> Iterator[Table]:
     """The report as tables."""
+    yield Table(f"{analysis.cascade}: {joined(analysis.inputs, 'no input')} -> {joined(analysis.outputs)}")
     short = _short_names(analysis)
     yield _passes(analysis)
     yield from _why(analysis)
@@ -39,7 +34,7 @@ def tables(analysis: Analysis) -> Iterator[Table]:
 
 
 def _passes(analysis: Analysis) -> Table:
-    """The groups with several passes or elements to keep; the others in one line."""
+    """A row for each group with several passes or a footprint, and one line with all others."""
     plain = [name for name, facts in analysis.groups.items() if _is_plain(facts)]
     rows = [_pass_row(analysis, name, facts) for name, facts in analysis.groups.items() if name not in plain]
     headers = ["rank", "passes", "lives across", "least on chip (elements)", "grows with it"]

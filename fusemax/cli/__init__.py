@@ -13,28 +13,29 @@ import click
 
 from fusemax import __version__
 from fusemax.cli import cascades, models, searches, simulations
-from fusemax.cli.output import FAILURE, INTERRUPTED, SUCCESS, complain
+from fusemax.cli.output import FAILURE, INTERRUPTED, SUCCESS, complain, noting
 from fusemax.errors import FusemaxError, did_you_mean
 
 
 def main() -> None:
-    """Run the command line and exit: 0, or 1 after a user's mistake, or 130 after an interrupt."""
+    """Run the command line and exit: 0; 1 after a user's mistake or wrong numbers; 128 + n after signal n."""
     for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, Path(os.devnull).open("r+"))  # noqa: SIM115
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(run(sys.argv[1:]))
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    """End as after an error, so that nothing half-written stays."""
+    """End as after an error, so that no half-written file stays."""
     sys.exit(128 + number)
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line with arguments and return the exit status."""
     try:
-        status = group.main(arguments or ["--help"], prog_name="fusemax", standalone_mode=False)
+        with noting():
+            status = group.main(arguments or ["--help"], prog_name="fusemax", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else SUCCESS
     except FusemaxError as error:
@@ -46,13 +47,13 @@ def run(arguments: list[str]) -> int:
         complain(_usage(error, arguments))
     except OSError as error:  # standard output is gone or full; all other files are opened elsewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # of which there is nobody to tell
+        if not isinstance(error, BrokenPipeError):  # then nothing reads the message either
             complain(FusemaxError(f"the output cannot be written: {(error.strerror or str(error)).lower()}"))
     return FAILURE
 
 
 def _usage(error: click.ClickException, arguments: list[str]) -> FusemaxError:
-    """A mistake in the arguments, in our words: one line, and the nearest thing that there is."""
+    """A mistake in the arguments as an error: one line, and the nearest name."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = next((f"fusemax {word}" for word in arguments if word in group.commands), "fusemax")
     message, hint = " ".join(error.format_message().split()).rstrip("."), f"`{command} --help` shows how it is used"
@@ -71,9 +72,9 @@ def _options(context: click.Context | None) -> list[str]:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="fusemax")
 def group() -> None:
-    """Einsum cascades: check them, run them, derive how many passes any implementation needs, and cost their mappings.
+    """Einsum cascades: check and run them, derive the passes that every implementation needs, and cost their mappings.
 
-    NAME is something that is shipped (`fusemax list` shows it), FILE a file of your own, or `-` for standard input.
+    NAME is a shipped file (`fusemax list` shows them), FILE a file of your own, or `-` for standard input.
     """
 
 

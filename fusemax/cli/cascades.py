@@ -6,21 +6,41 @@ from pathlib import Path
 
 import click
 
-from fusemax.cli.options import ARCH, CASCADE, Command, Integer, Sizes, cascade_argument, json_option, shape_options
-from fusemax.cli.output import FAILURE, SUCCESS, complain, print_json, print_notes, width, write_arrays, write_text
+from fusemax.cli.options import (
+    ARCH,
+    CASCADE,
+    Command,
+    Integer,
+    Sizes,
+    cascade_argument,
+    first,
+    json_option,
+    shape_options,
+)
+from fusemax.cli.output import (
+    FAILURE,
+    SUCCESS,
+    complain,
+    print_json,
+    print_notes,
+    print_result,
+    print_text,
+    write_arrays,
+    write_text,
+)
 from fusemax.errors import FusemaxError
 
 
-@click.command("list", short_help="Show what is shipped: cascades, machines, mappings.")
+@click.command("list", short_help="List the shipped cascades, architectures and mappings.")
 @json_option
 def list_command(as_json: bool) -> None:
-    """Show the cascades, workloads, architectures and mappings that are shipped."""
-    from fusemax.report.catalog import catalog, catalog_json
+    """List the shipped cascades, workloads, architectures and mappings."""
+    from fusemax.report.catalog import catalog
 
-    print_json(catalog_json()) if as_json else click.echo("\n\n".join(table.text(width()) for table in catalog()))
+    print_result(catalog(), as_json)
 
 
-@click.command("check", short_help="Check cascade files, and show all problems.")
+@click.command("check", short_help="Check cascade files, and report all problems.")
 @click.argument("names", metavar="NAME|FILE...", type=CASCADE, nargs=-1, required=True)
 @json_option
 def check_command(names: tuple[str, ...], as_json: bool) -> int:
@@ -68,10 +88,10 @@ def fmt_command(name: str, write: bool, only_check: bool) -> int:
 @cascade_argument
 @shape_options
 @click.option("--tile", "tiles", type=Sizes(), multiple=True, callback=Sizes.merged, metavar="R=N ...",
-              help="Tiles of ranks other than the one that is traversed, such as P=256; 1 if not given.")  # fmt: skip
+              help="Tile sizes of the ranks that are not traversed, such as P=256; 1 by default.")  # fmt: skip
 @click.option("--buffer", metavar="SIZE", help="Compare the footprints with a buffer, such as 16MiB.")
-@click.option("--word", metavar="SIZE", help="Size of one element; 16bit if not given.")
-@click.option("--arch", type=ARCH, metavar="NAME|FILE", help="Compare with a machine's roofline.")
+@click.option("--word", metavar="SIZE", help="Size of one element; 16bit by default.")
+@click.option("--arch", type=ARCH, metavar="NAME|FILE", help="Compare with the roofline of an architecture.")
 @click.option("--explain", metavar="RANK", help="Explain the passes over one rank, boundary by boundary.")
 @json_option
 def analyze_command(
@@ -83,7 +103,6 @@ def analyze_command(
     Counts are symbolic in the rank shapes, and numbers where --shape or --model give them.
     """
     from fusemax.analysis.explain import explain as explained
-    from fusemax.analysis.tables import report
     from fusemax.commands import analyzed
     from fusemax.units import bits_of, bytes_of
 
@@ -92,10 +111,11 @@ def analyze_command(
         buffer_bytes=None if buffer is None else bytes_of(buffer, "the buffer"), word_bits=16 if word is None else bits_of(word),
     )  # fmt: skip
     told = explained(analysis, explain) if explain is not None else None
-    if as_json:
-        print_json(analysis.to_json())
+    if told is None or as_json:
+        print_result(analysis, as_json)
     else:
-        click.echo(told.text(width()) if told else report(analysis, width()))
+        print_text(told)
+    if not as_json:
         print_notes(analysis.notes)
 
 
@@ -103,18 +123,20 @@ def analyze_command(
 @cascade_argument
 @shape_options
 @click.option(
-    "--seed", type=Integer("seed", 0), default=0, metavar="N", help="Seed of the random inputs; 0 if not given."
+    "--seed", type=Integer("seed", 0), default=0, metavar="N", help="Seed of the random inputs; 0 by default."
 )
-@click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE", help="Inputs from a .npz file instead.")
-@click.option("--against", type=CASCADE, metavar="NAME|FILE", help="Compare with another cascade, such as attention.")
-@click.option("--tolerance", type=float, metavar="X", help="With --against: exit with 1 if a difference is larger.")
+@click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE", help="Read the inputs from a .npz file.")
+@click.option(
+    "--against", type=CASCADE, metavar="NAME|FILE", help=f"Compare with another cascade, such as {first(CASCADE)}."
+)
+@click.option("--tolerance", type=float, metavar="X", help="With --against: exit with 1 at a larger difference.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Store the outputs in a .npz file.")
 @json_option
 def run_command(
     name: str, shapes: dict[str, int], model: str | None, length: int | None, seed: int, inputs: Path | None,
     against: str | None, tolerance: float | None, out: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
-    """Run a cascade on random inputs, literally, in float64; compare it with another."""
+    """Run a cascade literally, in float64, on random or stored inputs; compare its outputs with another cascade's."""
     from fusemax.commands import executed
     from fusemax.report.files import check_target, write_whole
 
@@ -129,7 +151,7 @@ def run_command(
     )
     if out is not None:
         write_whole(out, lambda path: write_arrays(path, results))
-    print_json(report.to_json()) if as_json else click.echo(report.table().text(width()))
+    print_result(report, as_json)
     if tolerance is not None and report.difference is not None and not report.difference <= tolerance:
         click.echo(f"error: the difference {report.difference:.3g} is larger than {tolerance:.3g}", err=True)
         return FAILURE
@@ -139,9 +161,13 @@ def run_command(
 @click.command("graph", short_help="Draw a cascade with its passes.")
 @cascade_argument
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="An .svg, .png or .pdf file."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Picture to write: a .svg, .png or .pdf file.",
 )
-@click.option("--rank", metavar="RANK", help="Colour by the passes over this rank; else over the one with most.")
+@click.option("--rank", metavar="RANK", help="Rank whose passes give the colours; by default one with most passes.")
 def graph_command(name: str, out: Path, rank: str | None) -> None:
     """Draw a cascade: Einsums as boxes coloured by pass, tensors as arrows, barriers as lines."""
     from fusemax.commands import drawn

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from fusemax import resources
 from fusemax.errors import FusemaxError
+from fusemax.moved import current
 from fusemax.units import integer_of
 
 if TYPE_CHECKING:
     Kind = click.ParamType[Any]
 else:  # not generic in older releases
     Kind = click.ParamType
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Command(click.Command):
@@ -52,9 +58,9 @@ class Sizes(Kind):
 
     name = "rank=size"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[tuple[str, int]]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[tuple[str, int]]:
         """Each rank with its size."""
-        return [self._pair(part) for part in re.split(r"[,\s]+", value.strip())]
+        return [self._pair(part) for part in re.split(r"[,\s]+", str(value).strip())]
 
     def _pair(self, text: str) -> tuple[str, int]:
         rank, equals, size = text.partition("=")
@@ -73,14 +79,14 @@ class Sizes(Kind):
 
 
 class Integer(Kind):
-    """An integer of at least so much: `1024`, `1K`, `256K`, `1M`."""
+    """An integer not below a limit: `1024`, `1K`, `256K`, `1M`."""
 
     name = "integer"
 
     def __init__(self, what: str, least: int) -> None:
         self.what, self.least = what, least
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The integer."""
         return integer(str(value), self.what, self.least)
 
@@ -105,7 +111,7 @@ class Items(Kind):
     def __init__(self, kind: Kind) -> None:
         self.kind, self.name = kind, kind.name
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[object]:
         """The values."""
         items = [item.strip() for item in str(value).split(",")]
         if not all(items):
@@ -118,7 +124,7 @@ class Items(Kind):
         return [CompletionItem(f"{before}{comma}{item.value}") for item in self.kind.shell_complete(ctx, param, last)]
 
     @staticmethod
-    def joined(ctx: click.Context, param: click.Parameter, values: tuple[list[Any], ...]) -> list[Any]:
+    def joined(ctx: click.Context, param: click.Parameter, values: tuple[list[object], ...]) -> list[object]:
         """The values of all options, each once."""
         return list(dict.fromkeys(value for several in values for value in several))
 
@@ -134,12 +140,20 @@ class Shown(Kind):
         return [*arches[:-1], *MAPPING.shell_complete(ctx, param, incomplete)]
 
 
+class Word(click.Choice[str]):
+    """One of several words; old ones are read for a release."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word."""
+        return super().convert(current(str(value)), param, ctx)
+
+
 class Setting(Kind):
     """`rows=1024`, `kept=QK A`: a parameter of a mapping and its value."""
 
     name = "name=value"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """The parameter and the text of its value."""
         name, equals, text = str(value).partition("=")
         if not equals or not name.strip():
@@ -156,34 +170,45 @@ class Setting(Kind):
         return settings
 
 
+def first(kind: NamedFile) -> str:
+    """The first shipped name of a kind, as an example for help texts."""
+    return resources.names(kind.kind, kind.suffix)[0]
+
+
 CASCADE = NamedFile("cascades", ".cascade")
 WORKLOAD = NamedFile("cascades/workloads", ".yaml")
 ARCH = NamedFile("arch", ".yaml")
 MAPPING = NamedFile("mappings", ".mapping")
 cascade_argument = click.argument("name", metavar="NAME|FILE", type=CASCADE)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program.")
+csv_option = click.option(
+    "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to a .csv file."
+)
+plot_option = click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a picture: a .png, .svg or .pdf file."
+)
 shape_option = click.option(
     "--shape", "shapes", type=Sizes(), multiple=True, callback=Sizes.merged, metavar="R=N ...",
     help="Sizes of ranks, such as M=65536 P=64K.",
 )  # fmt: skip
 arch_option = click.option(
-    "--arch", type=ARCH, metavar="NAME|FILE", help="Another architecture than the mapping's own."
+    "--arch", type=ARCH, metavar="NAME|FILE", help="An architecture in place of the mapping's own."
 )
 set_option = click.option(
     "--set", "settings", type=Setting(), multiple=True, callback=Setting.merged, metavar="NAME=VALUE",
-    help='Value of a parameter of the mapping, such as rows=1024 or kept="QK A"; may be repeated.',
+    help='Value of a parameter of the mapping: a number, or words as in NAME="A B"; repeatable.',
 )  # fmt: skip
 accounting_option = click.option(
-    "--accounting", type=click.Choice(["full", "artifact"]), default="full", show_default=True,
-    help="What energy counts: every access, or what published numbers contain.",
+    "--accounting", type=Word(["full", "published"]), default="full", show_default=True,
+    help="Accesses that energy counts: all, or those of published numbers.",
 )  # fmt: skip
 
 
-def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def shape_options(command: Callable[P, R]) -> Callable[P, R]:
     """`--shape`, `--model` and `--seq`."""
     options = [
         shape_option,
-        click.option("--model", type=WORKLOAD, metavar="NAME|FILE", help="Shapes of a workload, such as bert."),
+        click.option("--model", type=WORKLOAD, metavar="NAME|FILE", help=f"Shapes of a workload, such as {first(WORKLOAD)}."),
         click.option("--seq", "length", type=Integer("sequence length", 1), metavar="N",
                      help="Sequence length of the workload, such as 1K."),
     ]  # fmt: skip

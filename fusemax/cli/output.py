@@ -1,28 +1,34 @@
-"""What the commands write to the terminal, and the statuses with which they exit."""
+"""The output of the commands, and their exit statuses."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO
 
 import click
 
 from fusemax.errors import FusemaxError, Problem
+from fusemax.moved import Renamed
+
+if TYPE_CHECKING:
+    from fusemax.view import Result, Table
 
 SUCCESS, FAILURE, INTERRUPTED = 0, 1, 130
 PATIENCE_S = 1.0
-"""What takes longer shows how far it is."""
+"""Seconds after which a command shows its progress."""
 EVERY_S = 0.1
-"""So often it does."""
+"""Seconds between two such lines."""
 P = ParamSpec("P")
 
 
 def complain(error: FusemaxError) -> None:
-    """Tell of all problems of an error."""
+    """Print all problems of an error."""
     for problem in error.problems:
         place = "" if problem.span else click.style("error: ", fg="red", bold=True)
         click.echo(f"{place}{problem}", err=True)
@@ -31,11 +37,43 @@ def complain(error: FusemaxError) -> None:
 
 
 def width() -> int | None:
-    """The columns of the terminal; none if the output goes to a file or another program."""
+    """The columns of the terminal; None if the output goes to a file or another program."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def print_json(data: Any) -> None:
+def print_result(result: Result, as_json: bool) -> None:
+    """Print a result: its text, or its JSON."""
+    print_json(result.to_json()) if as_json else print_text(result)
+
+
+def print_text(*shown: Result | Table) -> None:
+    """Print results or tables, as wide as the terminal, with an empty line between."""
+    click.echo("\n\n".join(each.text(width()) for each in shown))
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Print a note on standard error for each old word that is read inside, once."""
+    told: set[str] = set()
+    others = warnings.showwarning
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:  # fmt: skip
+        if not issubclass(category, Renamed):
+            others(message, category, filename, lineno, file, line)
+        elif str(message) not in told:
+            told.add(str(message))
+            click.echo(f"{click.style('note: ', fg='yellow')}{message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Renamed)
+        warnings.showwarning = show
+        yield
+
+
+def print_json(data: object) -> None:
     """Print data as JSON."""
     import json
 
@@ -60,13 +98,36 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     np.savez(path, **arrays)
 
 
-def print_wrote(path: Path) -> None:
-    """Tell of a file that was written, beside the results."""
-    click.echo(f"wrote {path}", err=True)
+def check_files(csv: Path | None, plot: Path | None) -> None:
+    """Refuse files that could not be written, before work is done for them. Raises `FusemaxError`."""
+    from fusemax.report.figures import SUFFIXES
+    from fusemax.report.files import check_target
+
+    if csv is not None:
+        check_target(csv, (".csv",))
+    if plot is not None:
+        check_target(plot, SUFFIXES)
+
+
+def write_files(result: Result, csv: Path | None, plot: Path | None) -> None:
+    """Write the rows of a result, and its picture. Raises `FusemaxError` for files that cannot be written."""
+    from fusemax.report.files import write_whole
+
+    if csv is not None:
+        write_whole(csv, lambda path: write_text(path, result.to_csv()))
+    if plot is not None:
+        result.plot(plot)
+
+
+def print_wrote(*paths: Path | None) -> None:
+    """Name the files that were written, on standard error."""
+    for path in paths:
+        if path is not None:
+            click.echo(f"wrote {path}", err=True)
 
 
 class Progress:
-    """A line on the terminal that says how far a long run is, and is wiped away at its end; nothing goes into files."""
+    """A line on the terminal with the progress of a long run, wiped away at its end; files get nothing of it."""
 
     def __init__(self) -> None:
         self.start = self.last = time.monotonic()
@@ -80,7 +141,7 @@ class Progress:
             click.echo(f"\r{' ' * len(self.shown)}\r", nl=False, err=True)
 
     def told(self, say: Callable[P, str]) -> Callable[P, None] | None:
-        """Who is to be told of each step, with what makes a line of it; nobody if there is no terminal."""
+        """A function to call at each step, whose arguments `say` turns into a line; None without a terminal."""
 
         def show(*args: P.args, **kwargs: P.kwargs) -> None:
             now = time.monotonic()

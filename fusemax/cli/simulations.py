@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import click
 
-from fusemax.cli.models import PICTURES
-from fusemax.cli.options import MAPPING, Command, Kind, arch_option, json_option, set_option, shape_options
-from fusemax.cli.output import FAILURE, Progress, print_json, print_wrote, width
+from fusemax.cli.options import (
+    MAPPING,
+    Command,
+    Kind,
+    arch_option,
+    first,
+    json_option,
+    plot_option,
+    set_option,
+    shape_options,
+)
+from fusemax.cli.output import FAILURE, SUCCESS, Progress, check_files, print_result, print_wrote
 from fusemax.errors import FusemaxError
 from fusemax.units import power_of_1024
 
@@ -20,7 +28,7 @@ class Window(Kind):
 
     name = "cycles"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
         """The two cycles."""
         begin, colon, end = str(value).partition(":")
         first, last = _cycles(begin, 0.0), _cycles(end, float("inf"))
@@ -31,7 +39,7 @@ class Window(Kind):
 
 
 def _cycles(text: str, default: float) -> float | None:
-    """A number of cycles, which may end in K, M or G for powers of 1024; None for what is none."""
+    """A number of cycles, which may end in K, M or G for powers of 1024; None for other texts."""
     found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d{1,3})?|\.\d+)([KMG]?)", text.strip(), re.IGNORECASE)
     if found is None:
         return None if text.strip() else default
@@ -39,48 +47,47 @@ def _cycles(text: str, default: float) -> float | None:
     return number if number < float("inf") else None
 
 
-@click.command("simulate", cls=Command, short_help="Run a mapping tile by tile: overlap, stalls, occupancy.")
-@click.option("--mapping", "name", type=MAPPING, required=True, metavar="NAME|FILE", help="A mapping, such as flat.")
+@click.command("simulate", cls=Command, short_help="Simulate a mapping tile by tile: overlap, stalls, occupancy.")
+@click.option(
+    "--mapping", "name", type=MAPPING, required=True, metavar="NAME|FILE", help=f"A mapping, such as {first(MAPPING)}."
+)
 @shape_options
 @arch_option
 @set_option
-@click.option("--window", type=Window(), metavar="A:B", help="The cycles to look at; the first 4000 if not given.")
+@click.option("--window", type=Window(), metavar="A:B", help="Cycles to show; by default the first 4000.")
 @click.option(
     "--trace",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write all tasks, or the window's, for Perfetto: a .json file.",
+    help="Write the tasks for Perfetto, all or those of the window: a .json file.",
 )
+@plot_option
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the window: a .png, .svg or .pdf file."
+    "--check", "checks", is_flag=True, help="Compute the numbers too, and compare them with the interpreter's."
 )
-@click.option("--check", "checks", is_flag=True, help="Compute the numbers too, and compare with the interpreter's.")
 @json_option
 def simulate_command(
     name: str, shapes: dict[str, int], model: str | None, length: int | None, arch: str | None, settings: dict[str, str],
     window: tuple[float, float] | None, trace: Path | None, plot: Path | None, checks: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Run a mapping tile by tile: when each unit works, for what it waits, and how far that is from the closed form.
+    """Simulate a mapping tile by tile: busy cycles, stalls with their reasons, and the ratio to the closed form.
 
-    What repeats is jumped over, so that long sequences cost no more than short ones.
+    Repeating parts are fast-forwarded, so that long sequences cost no more than short ones.
     """
     from fusemax.commands import simulated
     from fusemax.report.files import check_target
 
     if trace is not None:
         check_target(trace, (".json",))
-    if plot is not None:
-        check_target(plot, PICTURES)
+    check_files(None, plot)
     with Progress() as progress:
-        report = simulated(
+        found = simulated(
             name, shapes=shapes, model=model, length=length, arch=arch, settings=settings, window=window, trace=trace,
             plot=plot, checks=checks, progress=progress.told(lambda share: f"simulating: {share:.0%}"),
         )  # fmt: skip
-    print_json(report.to_json()) if as_json else click.echo(report.text(width()))
-    for written in (trace, plot):
-        if written is not None:
-            print_wrote(written)
-    return FAILURE if report.wrong else 0
+    print_result(found, as_json)
+    print_wrote(trace, plot)
+    return FAILURE if found.wrong else SUCCESS
 
 
 COMMANDS = (simulate_command,)

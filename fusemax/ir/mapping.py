@@ -185,7 +185,7 @@ class UnitBlock:
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
-    """`artifact uncounted exp`: operations that the published numbers of this mapping leave out (accounting `artifact`)."""
+    """`published uncounted exp`: kinds of operations that the published numbers of this mapping leave out."""
 
     kinds: tuple[str, ...]
     span: Span | None = field(default=None, compare=False, repr=False)

@@ -85,7 +85,7 @@ def _declarations(mapping: Mapping) -> Iterator[_Line]:
             yield _Line(0, f"choose  from {file} by {', '.join(by)}", comments)
     match mapping.uncounted:
         case Uncounted(kinds, _, comments):
-            yield _Line(0, f"artifact uncounted {', '.join(kinds)}", comments)
+            yield _Line(0, f"published uncounted {', '.join(kinds)}", comments)
 
 
 def print_parameter(parameter: Parameter) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
+from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper import map_cascade, space_of
@@ -24,14 +25,12 @@ from fusemax.mapper.scaling import scaled
 from fusemax.mapper.search.exhaustive import exhaustive, promising
 from fusemax.mapper.search.search import Search, priced
 from fusemax.mapper.space.protocol import AnySpace, Cutoff, Trees
-from fusemax.model import evaluate
+from fusemax.model import evaluate, loaded
 from fusemax.model.energy import Accounting, accounting_of, area_m2
-from fusemax.model.estimate import Estimate, data_frame
+from fusemax.model.estimate import Estimate
 from fusemax.model.tables import one
-from fusemax.view import csv_text
-
-if TYPE_CHECKING:
-    import pandas
+from fusemax.syntax.load import load_mapping
+from fusemax.view import Json, Record, Result, Table
 
 FRONT_AXES = ("latency", "energy", "area", "buffer")
 MOST_EXPLORED = 3000
@@ -57,7 +56,7 @@ class FrontPoint:
         assert value is not None, "the area is known if it is an axis"
         return value
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The point as JSON data."""
         return {name: getattr(self, name) for name in self.__slots__ if name != "mapping"} | {
             "mapping": str(self.mapping)
@@ -65,10 +64,11 @@ class FrontPoint:
 
 
 @dataclass(frozen=True)
-class Front:
+class Front(Result):
     """Points by two or three axes; those that no other dominates are `best`. `costed` is the number of candidates; it is
     `whole` if these are all. A search that the user has `interrupted` has the points found until then."""
 
+    first_column: ClassVar[str] = "title"
     cascade: str
     arch: str
     axes: tuple[str, ...]
@@ -78,7 +78,17 @@ class Front:
     whole: bool
     interrupted: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def tables(self) -> Iterator[Table]:
+        """A row for each point."""
+        from fusemax.mapper.tables import front_table
+
+        yield front_table(self)
+
+    def records(self) -> list[Record]:
+        """A row for each point."""
+        return [{k: v for k, v in point.to_json().items() if k != "mapping"} for point in self.points]
+
+    def to_json(self) -> Json:
         """The front as JSON data (docs/json.md)."""
         return {
             "cascade": self.cascade, "arch": self.arch, "axes": list(self.axes), "shapes": self.shapes,
@@ -86,35 +96,22 @@ class Front:
             "interrupted": self.interrupted,
         }  # fmt: skip
 
-    def to_csv(self) -> str:
-        """A row for each point."""
-        rows = [{k: v for k, v in point.to_json().items() if k != "mapping"} for point in self.points]
-        return csv_text(rows, "title")
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """A row for each point. Raises `FusemaxError` without pandas."""
-        return data_frame([point.to_json() for point in self.points])
-
-    def __str__(self) -> str:
-        from fusemax.mapper.tables import front_text
-
-        return front_text(self)
-
 
 def pareto(
-    checked: Checked,
-    arch: Arch,
+    cascade: str | Cascade | Checked,
+    arch: str | Arch,
     shapes: Mapping[str, int],
     options: SearchOptions | None = None,
     *,
     of: Sequence[str] = (),
-    mapping: MappingFile | None = None,
+    mapping: str | MappingFile | None = None,
     parameters: Mapping[str, Any] | None = None,
     dims: Sequence[int] = (),
     **keywords: Unpack[SearchKeywords],
 ) -> Front:
-    """The front of a cascade on an architecture, by two or three of `latency`, `energy`, `area` and `buffer`.
+    """The front of a cascade on an architecture, each as data or by its name, by two or three axes.
 
+    The axes are `latency` (seconds), `energy` (joules), `area` (square metres) and `buffer` (bytes).
     With `dims` there is a point for each size of the machine (all axes of so many elements; buffer, registers and areas
     as the architecture's table of sizes has them), with `mapping` at `parameters`, or with the quickest mapping that is
     found. Without `dims` the points are mappings of the space of `map_cascade`, and `buffer` is the bytes that they use of
@@ -123,24 +120,24 @@ def pareto(
     and `progress`; the others are those of `map_cascade` alone. Raises `FusemaxError` for axes without data, and if
     nothing fits. Source: FuseMax (Nayak et al., MICRO 2024), section VI, Figure 12, for latency against area.
 
-    >>> from fusemax import check, load_arch, load_cascade, load_mapping
     >>> shapes = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 262144, "P": 262144}
-    >>> found = pareto(check(load_cascade("attention-1pass")), load_arch("fusemax-cloud"), shapes,
-    ...                mapping=load_mapping("fusemax-binding"), dims=[16, 512])
+    >>> found = pareto("attention-1pass", "fusemax-cloud", shapes, mapping="fusemax-binding", dims=[16, 512])
     >>> [round(point.latency_s, 3) for point in found.points]
     [30266.669, 29.583]
     """
     options = (options or SearchOptions()).with_keywords(**keywords)
-    _check_asked(mapping, options, bool(dims))
-    axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), arch)
+    checked, machine = loaded(cascade, arch)
+    given = load_mapping(mapping) if isinstance(mapping, str) else mapping
+    _check_asked(given, options, bool(dims))
+    axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), machine)
     if dims:
-        machines = {n: scaled(arch, n, shapes) for n in dims}
+        machines = {n: scaled(machine, n, shapes) for n in dims}
         titled = [
-            (f"{n} x {n}", *_sized(checked, machine, shapes, mapping, parameters, options, axes))
-            for n, machine in machines.items()
+            (f"{n} x {n}", *_sized(checked, sized, shapes, given, parameters, options, axes))
+            for n, sized in machines.items()
         ]
-        return Front(checked.cascade.name, arch.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
-    space = space_of(checked, arch, shapes, options, options.loaded_template())
+        return Front(checked.cascade.name, machine.name, axes, dict(shapes), _marked(titled, axes), len(titled), True)
+    space = space_of(checked, machine, shapes, options, options.loaded_template())
     collector = _Collector(space, axes, options)
     whole = collector.collect()
     if not collector.members and not collector.interrupted:
@@ -148,7 +145,7 @@ def pareto(
     titled = [(str(i), *point) for i, point in enumerate(collector.points(), 1)]
     points = _marked(titled, axes)
     name = checked.cascade.name
-    return Front(name, arch.name, axes, dict(shapes), points, collector.costed, whole, collector.interrupted)
+    return Front(name, machine.name, axes, dict(shapes), points, collector.costed, whole, collector.interrupted)
 
 
 def _check_asked(mapping: MappingFile | None, options: SearchOptions, sized: bool) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from dataclasses import dataclass, field
+from typing import ClassVar, assert_never
 
 import numpy as np
 
@@ -13,11 +13,10 @@ from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.objective import Objective
 from fusemax.mapper.search.search import SAME, Search
-from fusemax.model.estimate import Estimate, data_frame
+from fusemax.model.estimate import Estimate
+from fusemax.sim.trace import Trace
 from fusemax.units import readable_bytes
-
-if TYPE_CHECKING:
-    import pandas
+from fusemax.view import Json, Record, Result, Table
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,12 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class MapResult:
+class MapResult(Result):
     """The best mappings, best first; the objective, `least`, the lower bound of its value in the space, and the space in
-    words: `among ...`."""
+    words: `among ...`. `model` and `seq` say where the sizes are from, if they are from a workload; `against` is another
+    mapping to compare with, `simulation` the run of the best one, if there are any."""
 
+    first_column: ClassVar[str] = "place"
     cascade: str
     arch: str
     objective: str
@@ -59,6 +60,12 @@ class MapResult:
     reasons: tuple[str, ...]
     statistics: Statistics
     space: str
+    checked: Checked = field(repr=False, compare=False)
+    machine: Arch = field(repr=False, compare=False)
+    model: str | None = None
+    seq: int | None = None
+    against: Estimate | None = None
+    simulation: Trace | None = None
 
     @staticmethod
     def of(checked: Checked, arch: Arch, search: Search, seconds: float, found: tuple[Found, ...]) -> MapResult:
@@ -81,7 +88,14 @@ class MapResult:
             reasons,
             statistics,
             space.title,
+            checked,
+            arch,
         )
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the numbers of the best mapping were checked, and are not those of its cascade."""
+        return self.simulation is not None and self.simulation.wrong
 
     def winner(self) -> Found:
         """The best mapping of a search that came to its end. Raises `KeyboardInterrupt` if it was stopped."""
@@ -89,11 +103,18 @@ class MapResult:
             raise KeyboardInterrupt
         return self.best[0]
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """A row for each mapping found. Raises `FusemaxError` without pandas."""
-        return data_frame(self.rows())
+    def tables(self) -> Iterator[Table]:
+        """The best mappings and what was searched; the changes to another mapping; the run of the best one."""
+        from fusemax.mapper.tables import result_tables
 
-    def rows(self) -> list[dict[str, Any]]:
+        return result_tables(self)
+
+    def annex(self, width: int | None) -> Iterator[str]:
+        """The best mapping as a file has it."""
+        if self.best:
+            yield str(self.best[0].mapping).rstrip()
+
+    def records(self) -> list[Record]:
         """The cost of each mapping found, as plain data."""
         return [
             {
@@ -108,10 +129,12 @@ class MapResult:
             for place, each in enumerate(self.best, 1)
         ]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The result as JSON data (docs/json.md)."""
+        from fusemax.mapper.tables import ratios
+
         s = self.statistics
-        return {
+        found = {
             "cascade": self.cascade,
             "arch": self.arch,
             "objective": self.objective,
@@ -119,18 +142,18 @@ class MapResult:
             "least": self.least if np.isfinite(self.least) else None,
             "proven": s.proven,
             "space": self.space,
-            "best": [{**row, "mapping": str(f.mapping)} for row, f in zip(self.rows(), self.best, strict=True)],
+            "best": [{**row, "mapping": str(f.mapping)} for row, f in zip(self.records(), self.best, strict=True)],
             "reasons": list(self.reasons),
             "search": {
                 "strategy": s.strategy, "considered": s.considered, "trees": s.trees, "costed": s.costed,
                 "fitting": s.fitting, "refused": dict(s.refused), "interrupted": s.interrupted, "seconds": s.seconds,
             },
         }  # fmt: skip
-
-    def __str__(self) -> str:
-        from fusemax.mapper.tables import result_text
-
-        return result_text(self)
+        if self.against is not None and self.best:
+            found["against"] = {"mapping": self.against.mapping, **ratios(self.best[0].estimate, self.against)}
+        if self.simulation is not None:
+            found["simulation"] = self.simulation.to_json()
+        return found
 
 
 def _reached(search: Search) -> bool:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fusemax.mapper.objective import Objective
 from fusemax.mapper.result import MapResult
+from fusemax.model.estimate import EinsumCost, Estimate
+from fusemax.sim.tables import trace_tables
 from fusemax.units import readable_bytes, readable_number, readable_seconds
 from fusemax.view import Table
 
@@ -17,34 +21,34 @@ if TYPE_CHECKING:
 CUT_OFF = "the search was cut off before all mappings that could be better were costed"
 
 
-def result_text(result: MapResult, width: int | None = None) -> str:
-    """The tables, then the best mapping as a file would have it."""
-    texts = [table.text(width) for table in result_tables(result)]
-    if result.best:
-        texts.append(str(result.best[0].mapping).rstrip())
-    return "\n\n".join(texts)
-
-
 def result_tables(result: MapResult) -> Iterator[Table]:
-    """The best mappings, then the statistics of the search."""
+    """The best mappings, with what was searched; the changes to another mapping; the run of the best one."""
+    yield _best(result)
+    if result.against is not None and result.best:
+        yield changes(result.best[0].estimate, result.against)
+    if result.simulation is not None:
+        yield from trace_tables(result.simulation)
+
+
+def _best(result: MapResult) -> Table:
+    """The best mappings, with what was searched below."""
+    found = [each.estimate for each in result.best]
     rows = tuple(
         (
-            str(row["place"]),
-            readable_seconds(row["latency_s"]),
-            f"{row['energy_j']:.4g} J",
-            readable_bytes(row["dram_bytes"]),
-            *(f"{row[name]:.1%}" for name in row if name.startswith("utilization_")),
-            row["bound"],
+            str(place),
+            readable_seconds(float(each.latency_s)),
+            f"{float(each.energy_j):.4g} J",
+            readable_bytes(float(each.dram_bytes)),
+            *(f"{float(share):.1%}" for share in each.utilization.values()),
+            str(each.bound),
         )
-        for row in result.rows()
+        for place, each in enumerate(found, 1)
     )
-    units = [
-        name.removeprefix("utilization_") for name in (result.rows() or [{}])[0] if name.startswith("utilization_")
-    ]
+    units = list(found[0].utilization) if found else []
     columns = ("", "latency", "energy", "DRAM traffic", *units, "limited by")
     title = f"Mappings of {result.cascade} on {result.arch}, by {result.objective}"
     right = tuple(range(1, 4 + len(units)))
-    yield Table(title, columns, rows, right=right, below=tuple(_below(result)))
+    return Table(title, columns, rows, right=right, below=tuple(_below(result)))
 
 
 def _below(result: MapResult) -> Iterator[str]:
@@ -67,9 +71,37 @@ def _below(result: MapResult) -> Iterator[str]:
     yield from (f"why: {reason}" for reason in result.reasons)
 
 
-def front_text(front: Front, width: int | None = None) -> str:
-    """The front as a table."""
-    return front_table(front).text(width)
+def ratios(found: Estimate, other: Estimate) -> dict[str, float]:
+    """Speed-up, and ratios of energy and traffic, of one mapping to another."""
+    return {
+        "speedup": float(other.latency_s) / float(found.latency_s),
+        "energy_ratio": float(found.energy_j) / float(other.energy_j),
+        "dram_ratio": float(found.dram_bytes) / float(other.dram_bytes),
+    }
+
+
+def changes(found: Estimate, other: Estimate) -> Table:
+    """The unit and the cycles of each Einsum in both mappings, where they differ, and the ratios of their costs."""
+    mine = {each.einsum: each for each in found.einsums}
+    rows = [
+        (name, _where(before), _where(mine.get(name)))
+        for name, before in {each.einsum: each for each in other.einsums}.items()
+        if _where(before) != _where(mine.get(name))
+    ]
+    ratio = ratios(found, other)
+    below = (
+        f"{ratio['speedup']:.4f}x as fast, {ratio['energy_ratio']:.4f} of the energy, {ratio['dram_ratio']:.4f} of the DRAM traffic",
+        f"limited by {found.bound}, {other.mapping} by {other.bound}",
+    )
+    title = f"What changed to {other.mapping}, in cycles over the run"
+    return Table(title, ("Einsum", "before", "now"), tuple(rows), below)
+
+
+def _where(cost: EinsumCost | None) -> str:
+    """`array2d 86,016`"""
+    if cost is None:
+        return "-"
+    return f"{cost.unit} {readable_number(round(float(np.max([cost.slot_cycles, cost.edge_cycles]))))}"
 
 
 def front_table(front: Front) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fusemax.bind.bind import BoundMapping, bind
 from fusemax.bind.extents import Amount
@@ -42,7 +43,8 @@ def evaluate(
     2.013140 ms, bound by array1d
     """
     charged = accounting_of(accounting)
-    return estimate(bound_of(cascade, arch, mapping, shapes, parameters), charged)
+    found = estimate(bound_of(cascade, arch, mapping, shapes, parameters), charged)
+    return replace(found, parameters=dict(parameters or {}))
 
 
 def bound_of(

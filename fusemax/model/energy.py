@@ -1,6 +1,6 @@
 """Joules, under two accountings, and square metres.
 
-`full` charges every access of every instance. `artifact` charges as the published numbers of FuseMax's evaluation do:
+`full` charges every access of every instance. `published` charges as the published numbers of FuseMax's evaluation do:
 no register files, no drains, and none of the kinds that the mapping lists as uncounted.
 """
 
@@ -21,19 +21,20 @@ from fusemax.ir.arch import EXECUTED_AS, Arch, Unit
 from fusemax.model.filters import number_of
 from fusemax.model.operations import operations_on
 from fusemax.model.traffic import Edge, EdgeTraffic, MemoryTraffic, Transfer
+from fusemax.moved import current
 
 
 class Accounting(Enum):
     """The accesses and operations that are charged."""
 
     FULL = "full"
-    ARTIFACT = "artifact"
+    PUBLISHED = "published"
 
 
 def accounting_of(name: str) -> Accounting:
     """The accounting of a name. Raises `FusemaxError` for an unknown name."""
     try:
-        return Accounting(name)
+        return Accounting(current(name))
     except ValueError:
         names = [accounting.value for accounting in Accounting]
         hint = did_you_mean(name, names) or f"choose {listed(names, word='or')}"

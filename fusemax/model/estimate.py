@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusemax.bind.bind import BoundMapping
 from fusemax.bind.extents import Amount, largest
+from fusemax.bind.parameters import Value
 from fusemax.bind.plan import Placement
-from fusemax.errors import FusemaxError
 from fusemax.model.cycles import Time, compose, times
 from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words, placement_operations, unit_j
 from fusemax.model.traffic import MemoryTraffic, traffic
-
-if TYPE_CHECKING:
-    import pandas
-
+from fusemax.view import Json, Record, Result, Table
 
 SYNCHRONIZATION = "synchronization"
 """The limit of a mapping in which no unit is busy all of the time."""
@@ -51,12 +47,13 @@ class PhaseCost:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Result):
     """The cost of one mapping at one shape point, or at each of a grid of them (then numbers are arrays).
 
     `cycles` is the whole latency in cycles of the clock; `words` has reads (without those for drains) and writes by memory;
     `counts` every count of words, by memory, Einsum and tensor. `bound` is the limit for most of the time: the name of a
-    unit or of the outermost memory, or `synchronization`.
+    unit or of the outermost memory, or `synchronization`. `parameters` are those that are not at their defaults, `model`
+    and `seq` name the shapes if they are from a workload, and `notes` are assumptions.
     """
 
     mapping: str
@@ -76,41 +73,28 @@ class Estimate:
     einsums: tuple[EinsumCost, ...] = field(repr=False)
     phases: tuple[PhaseCost, ...] = field(repr=False)
     counts: tuple[MemoryTraffic, ...] = field(repr=False)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    model: str | None = None
+    seq: int | None = None
+    notes: tuple[str, ...] = ()
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and the limit.
-
-        Raises `FusemaxError` without pandas.
-        """
-        columns: dict[str, Amount | str | NDArray[np.str_]] = {
-            **self.shapes,
-            "latency_s": self.latency_s,
-            "cycles": self.cycles,
-            "energy_j": self.energy_j,
-        }
-        columns |= {"dram_bytes": self.dram_bytes, "bound": self.bound}
-        columns |= {f"utilization_{unit}": share for unit, share in self.utilization.items()}
-        rows = np.broadcast_shapes(*(np.shape(column) for column in columns.values()), (1,))
-        return data_frame({name: np.broadcast_to(column, rows) for name, column in columns.items()})
-
-    def __str__(self) -> str:
-        from fusemax.model.tables import estimate_text
-
-        return estimate_text(self)
-
-    def _repr_html_(self) -> str:
+    def tables(self) -> Iterator[Table]:
+        """The totals, then units, memories, phases, every Einsum, and traffic by tensor; of a grid, the first point."""
         from fusemax.model.tables import estimate_tables
 
-        return "".join(table.html() for table in estimate_tables(self))
+        return estimate_tables(self)
 
+    def records(self) -> list[Record]:
+        """A row for each point: sizes, latency, cycles, energy, traffic, utilization of each unit, and the limiting resource."""
+        from fusemax.model.json import point_records
 
-def data_frame(records: object) -> pandas.DataFrame:
-    """Records, or columns, as a data frame. Raises `FusemaxError` without pandas."""
-    try:
-        import pandas
-    except ImportError:
-        raise FusemaxError("data frames need pandas, which is not installed", "pip install 'fusemax[pandas]'") from None
-    return pandas.DataFrame(records)
+        return point_records(self)
+
+    def to_json(self) -> Json:
+        """The estimate as JSON data (docs/json.md); of a grid, numbers are lists."""
+        from fusemax.model.json import estimate_json
+
+        return estimate_json(self)
 
 
 def estimate(bound: BoundMapping, accounting: Accounting) -> Estimate:

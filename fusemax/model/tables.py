@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusemax.bind.extents import Amount
+from fusemax.bind.parameters import Value
 from fusemax.units import readable_bytes, readable_number, readable_seconds
-from fusemax.view import Table
+from fusemax.view import Table, model_line
 
 if TYPE_CHECKING:
     from fusemax.model.estimate import Estimate
@@ -25,11 +26,6 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def estimate_text(estimate: Estimate, width: int | None = None) -> str:
-    """One estimate: the totals, then units, memories, phases, every Einsum, and traffic by tensor."""
-    return "\n\n".join(table.text(width) for table in estimate_tables(estimate))
-
-
 def estimate_tables(estimate: Estimate) -> Iterator[Table]:
     """One estimate as tables; of a grid of points, the first."""
     sizes = ", ".join(f"{rank}={one(size):.0f}" for rank, size in estimate.shapes.items())
@@ -41,10 +37,13 @@ def estimate_tables(estimate: Estimate) -> Iterator[Table]:
         f"DRAM traffic {readable_bytes(one(estimate.dram_bytes))}",
         f"sizes {sizes}",
         *([f"the first of {points} points; `to_pandas()` has all"] if points > 1 else []),
+        *model_line(estimate.model, estimate.seq),
+        *_parameters(estimate),
+        *(f"note: {note}" for note in estimate.notes),
     )
     yield Table(f"{estimate.mapping}: {estimate.cascade} on {estimate.arch}", below=below)
     units = tuple(
-        (unit, percent(one(share)), _joules(_unit_j(estimate, unit))) for unit, share in estimate.utilization.items()
+        (unit, percent(one(share)), _joules(unit_j(estimate, unit))) for unit, share in estimate.utilization.items()
     )
     yield Table("Units", ("unit", "utilization", "energy"), units, right=(1, 2))
     memories = tuple(
@@ -59,7 +58,19 @@ def estimate_tables(estimate: Estimate) -> Iterator[Table]:
     yield Table("Traffic by tensor, in words", headers, tuple(_traffic(estimate)), right=(4,))
 
 
-def _unit_j(estimate: Estimate, unit: str) -> float:
+def _parameters(estimate: Estimate) -> Iterator[str]:
+    """The parameters that are not at their defaults, in one line."""
+    set_ = [f"{name} = {_shown(value)}" for name, value in estimate.parameters.items()]
+    if set_:
+        yield f"parameters {', '.join(set_)}"
+
+
+def _shown(value: Value) -> str:
+    return (" ".join(value) or "()") if isinstance(value, tuple) else str(value)
+
+
+def unit_j(estimate: Estimate, unit: str) -> float:
+    """Joules of all Einsums of a unit."""
     return math.fsum(one(einsum.energy_j) for einsum in estimate.einsums if einsum.unit == unit)
 
 

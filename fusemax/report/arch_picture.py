@@ -1,22 +1,21 @@
-"""An architecture as a picture of its memories and arrays; with a mapping, what is held and what runs in each."""
+"""An architecture as a picture of its memories and arrays; with a mapping, the tensors and Einsums in each."""
 
 from __future__ import annotations
 
 import textwrap
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusemax.ir.arch import Arch, Unit
 from fusemax.report.arch_tree import axes_of, cycles_of, edges_of, memory_facts, readable
+from fusemax.report.figures import plane
 from fusemax.report.mapping_tree import Held, ShownMapping
-from fusemax.report.plots import figure_type, save
 from fusemax.units import readable_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LINE, GAP, MARGIN = 0.2, 0.62, 0.25
 CARD = 4.0
@@ -28,7 +27,7 @@ MEMORY, UNIT, INK, FAINT = "#dbe9f6", "#fdebd0", "#222222", "#666666"
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A memory or an array: its name, what it is, and what is in it."""
+    """A memory or an array: its name, its facts, and its contents."""
 
     title: str
     facts: str
@@ -37,18 +36,13 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Memories below each other, outermost first, units side by side below them, and what is written between."""
+    """Memories below each other, outermost first, units side by side below them, and the rates of the links between."""
 
     title: str
     subtitle: str
     memories: tuple[Card, ...]
     units: tuple[Card, ...]
     links: tuple[str, ...]
-
-
-def sheet_of(shown: Arch | ShownMapping) -> Sheet:
-    """The picture of what is shown."""
-    return mapping_sheet(shown) if isinstance(shown, ShownMapping) else arch_sheet(shown)
 
 
 def arch_sheet(arch: Arch) -> Sheet:
@@ -60,7 +54,7 @@ def arch_sheet(arch: Arch) -> Sheet:
 
 
 def mapping_sheet(shown: ShownMapping) -> Sheet:
-    """The picture of a mapping: what is held in each memory, and what runs on each unit."""
+    """The picture of a mapping: the tensors in each memory, and the Einsums on each unit."""
     arch = shown.arch
     inside: dict[str, dict[int, list[str]]] = {}
     for phase, resident in shown.residents():
@@ -96,7 +90,7 @@ def _operations(unit: Unit) -> Iterator[str]:
 
 
 def _links(arch: Arch) -> Iterator[str]:
-    """What is written between a memory and the next, and then between the innermost and each unit."""
+    """The rates between each memory and the next, then between the innermost and each unit."""
     for memory in arch.memories[:-1]:
         yield "" if memory.bandwidth_bytes_s is None else f"{readable_bytes(memory.bandwidth_bytes_s)}/s"
     for unit in arch.units:
@@ -112,18 +106,15 @@ def _listed(by_phase: dict[int, list[str]], before: str, between: str) -> Iterat
 # ------------------------------------------------------------------------------------------------------------ on paper
 
 
-def draw_sheet(sheet: Sheet, path: Path) -> None:
-    """Write the picture; the suffix says how. Raises `FusemaxError` without matplotlib."""
-    kind = figure_type()
+def draw_sheet(sheet: Sheet, ax: Axes | None = None) -> Figure:
+    """The picture as a figure, or on given axes. Raises `FusemaxError` without matplotlib."""
     width = max(2, len(sheet.units)) * (CARD + 0.3) - 0.3
     memories = [_wrapped(card, width) for card in sheet.memories]
     units = [_wrapped(card, CARD) for card in sheet.units]
     tallest = max(map(_height, units))
     height = sum(map(_height, memories)) + GAP * len(memories) + tallest + 2 * MARGIN + 0.55
-    figure = kind(figsize=(width + 2 * MARGIN, height))
-    axes = figure.add_axes((0, 0, 1, 1))
+    figure, axes = plane(ax, (width + 2 * MARGIN, height))
     axes.set(xlim=(-MARGIN, width + MARGIN), ylim=(-height, 0))
-    axes.set_axis_off()
     axes.text(0, -MARGIN, sheet.title, fontsize=13, weight="bold", va="top", color=INK)
     axes.text(0, -MARGIN - 0.27, sheet.subtitle, fontsize=9, va="top", color=FAINT)
     top = -MARGIN - 0.6
@@ -138,9 +129,7 @@ def draw_sheet(sheet: Sheet, path: Path) -> None:
         at = left + number * (CARD + 0.3)
         _draw_link(axes, at + CARD / 2, top + GAP, sheet.links[len(memories) - 1 + number])
         _draw_card(axes, card, at, top, CARD, tallest, UNIT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters that the font lacks
-        save(figure, path)
+    return figure
 
 
 def _wrapped(card: Card, width: float) -> Card:

@@ -1,4 +1,4 @@
-"""An architecture as a tree that a person reads: memories with their sizes, units with their axes and operations."""
+"""An architecture as a tree of text: memories with their sizes, units with their axes and operations."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 from fusemax import resources
 from fusemax.errors import FusemaxError, did_you_mean
-from fusemax.ir.arch import Arch, Memory, Unit
+from fusemax.ir.arch import Arch, Memory, Operation, Registers, Unit
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.syntax.load import load_arch, load_mapping
 from fusemax.units import readable_bytes
+from fusemax.view import Json, Record, Result, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,60 @@ class Tree:
         for tree in self.below:
             yield from tree.lines(depth + 1)
 
+    def table(self) -> Table:
+        """The tree as a table without rows: the text, and the trees below it as remarks."""
+        return Table(self.text, below=tuple(line for tree in self.below for line in tree.lines()))
+
     def __str__(self) -> str:
-        return "\n".join(line.rstrip() for line in self.lines())
+        return self.table().text()
+
+
+@dataclass(frozen=True)
+class ShownArch(Result):
+    """An architecture, shown as a tree."""
+
+    arch: Arch
+
+    def tables(self) -> Iterator[Table]:
+        """The tree."""
+        yield arch_tree(self.arch).table()
+
+    def records(self) -> list[Record]:
+        """A row for each memory and each unit."""
+        memories: list[Record] = [{"kind": "memory", **_memory_json(memory)} for memory in self.arch.memories]
+        units: list[Record] = [
+            {"kind": "unit", "name": unit.name, "axes": axes_of(unit), "elements": unit.elements,
+             "operations": " ".join(op.name for op in unit.ops)}
+            for unit in self.arch.units
+        ]  # fmt: skip
+        return [*memories, *units]
+
+    def to_json(self) -> Json:
+        """The architecture as JSON data (docs/json.md)."""
+        return {
+            "name": self.arch.name,
+            "source": self.arch.source,
+            "clock_hz": self.arch.clock_hz,
+            "word_bits": self.arch.word_bits,
+            "memories": [_memory_json(memory) for memory in self.arch.memories],
+            "units": [_unit_json(unit) for unit in self.arch.units],
+        }
+
+
+def _memory_json(memory: Memory) -> Json:
+    return {name: getattr(memory, name) for name in Memory.__slots__}
+
+
+def _unit_json(unit: Unit) -> Json:
+    registers = unit.registers
+    return {
+        "name": unit.name,
+        "axes": dict(unit.axes),
+        "edges": dict(unit.edges),
+        "queue_words": unit.queue_words,
+        "registers": None if registers is None else {name: getattr(registers, name) for name in Registers.__slots__},
+        "operations": [{name: getattr(op, name) for name in Operation.__slots__} for op in unit.ops],
+    }
 
 
 def load_shown(name: str) -> Arch | MappingFile:
@@ -90,7 +143,7 @@ def arch_tree(arch: Arch) -> Tree:
 
 
 def memory_facts(memory: Memory) -> tuple[str, ...]:
-    """What an architecture says of a memory, each in a few words."""
+    """The size, bandwidth, area and energies of a memory, as far as they are known."""
     return (
         *([] if memory.size_bytes is None else [readable_bytes(memory.size_bytes)]),
         *([] if memory.bandwidth_bytes_s is None else [f"{readable_bytes(memory.bandwidth_bytes_s)}/s"]),

@@ -1,18 +1,17 @@
-"""A picture of a cascade on paper, by matplotlib: SVG, PNG or PDF."""
+"""A picture of a cascade, drawn by matplotlib."""
 
 from __future__ import annotations
 
 import textwrap
-import warnings
 from itertools import pairwise
-from math import sqrt
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusemax.report.graph import GAP, LOOP, Arrow, Barrier, Box, Picture, Point, packages
+from fusemax.report.figures import plane
+from fusemax.report.graph import GAP, LOOP, Arrow, Barrier, Box, Picture, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INCH = 0.8
 """Of one unit of the picture."""
@@ -20,16 +19,10 @@ COLORS = ("#cfe3f7", "#fbd9b5", "#cfeccb", "#f6c9d4", "#dcd3ef", "#e9dccb", "#f4
 LABEL = 14
 """Characters of an arrow's label; the box from which it comes has the whole name."""
 NEUTRAL, INK, FAINT, RED = "#eeeeee", "#333333", "#888888", "#b03030"
-DPI, MOST_DOTS, MOST_IN_ALL = 130, 60_000, 2e8
-"""Dots an inch, but at most so many along a side and in all."""
 
 
-def draw(picture: Picture, path: Path) -> None:
-    """Write the picture; the suffix says how. Raises `FusemaxError` without matplotlib."""
-    matplotlib = packages()[1]
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
+def draw(picture: Picture, ax: Axes | None = None) -> Figure:
+    """The picture as a figure, or on given axes. Raises `FusemaxError` without matplotlib."""
     left, right = (
         min(box.x - box.width / 2 for box in picture.boxes),
         max(box.x + box.width / 2 for box in picture.boxes),
@@ -38,11 +31,8 @@ def draw(picture: Picture, path: Path) -> None:
     spare = max(0.0, 0.145 * len(picture.title) - (right - left)) / 2
     left, right = left - spare, right + spare
     low, high = min(box.bottom for box in picture.boxes) - 0.4, max(box.top for box in picture.boxes) + 1.1
-    width, height = (right - left) * INCH, (high - low) * INCH
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((0, 0, 1, 1))
+    figure, axes = plane(ax, ((right - left) * INCH, (high - low) * INCH))
     axes.set(xlim=(left, right), ylim=(low, high))
-    axes.set_axis_off()
     _text(axes, ((left + right) / 2, high - 0.2), picture.title, va="top", fontsize=13, weight="bold")
     _text(axes, ((left + right) / 2, high - 0.56), _legend(picture), va="top", fontsize=8, color=FAINT)
     for barrier in picture.barriers:
@@ -51,19 +41,11 @@ def draw(picture: Picture, path: Path) -> None:
         _draw_arrow(axes, arrow, picture.boxes[arrow.start], picture.boxes[arrow.end])
     for box in picture.boxes:
         _draw_box(axes, box)
-    dpi = min(DPI, MOST_DOTS / max(width, height), sqrt(MOST_IN_ALL / (width * height)))
-    with matplotlib.rc_context({"svg.hashsalt": "fusemax", "svg.fonttype": "none"}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters that the font lacks
-        figure.savefig(path, dpi=dpi, metadata=None if path.suffix.lower() == ".png" else {_date(path): None})
-
-
-def _date(path: Path) -> str:
-    """The entry for the time of writing, which is left out, so that equal pictures are equal files."""
-    return "CreationDate" if path.suffix.lower() == ".pdf" else "Date"
+    return figure
 
 
 def _legend(picture: Picture) -> str:
-    """What is not plain to see."""
+    """The meaning of grey boxes and dashed arrows, if there are any."""
     told = []
     if any(box.text and box.in_pass is None for box in picture.boxes):
         told.append(f"grey: does not traverse {picture.rank}")

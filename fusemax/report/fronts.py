@@ -1,41 +1,48 @@
-"""A front as a picture: a point for each mapping or machine, and a line through those that none dominates in a panel."""
+"""A front as a picture: a point for each mapping or machine, and a line through the undominated points of each panel."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fusemax.errors import FusemaxError
 from fusemax.mapper.objective import undominated
 from fusemax.mapper.pareto import Front
-from fusemax.report.plots import COLORS, figure_type, save
+from fusemax.report.figures import COLORS, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 AXES = {"latency": ("latency (s)", 1.0), "energy": ("energy (J)", 1.0), "area": ("area (mm^2)", 1e6),
         "buffer": ("buffer (MiB)", 2.0**-20)}  # fmt: skip
-"""How each axis is called, and by what its values are multiplied."""
+"""The label of each axis, and the factor of its values."""
 MOST_TITLED = 12
-"""Points have their titles beside them if there are no more than these."""
+"""Titles stand beside points up to this number of points."""
 WIDE = 10.0
 """An axis whose values differ by more than this factor is logarithmic."""
 
 
-def draw_front(front: Front, path: Path) -> None:
-    """Draw a front of two axes, or three as two panels that share the first. Raises `FusemaxError` without matplotlib."""
+def draw_front(front: Front, ax: Axes | None = None) -> Figure:
+    """A front of two axes, or of three as two panels that share the first. Raises `FusemaxError` without matplotlib, and
+    without points."""
+    if not front.points:
+        raise FusemaxError("a front without points has no picture", "let the search go on until it has found some")
     others = front.axes[1:]
-    figure = figure_type()(figsize=(5.4 * len(others) + 0.4, 4.2), layout="constrained")
-    panels = figure.subplots(1, len(others), squeeze=False)[0]
-    for panel, other in zip(panels, others, strict=True):
+    figure, axes = panels(ax, len(others), (5.4 * len(others) + 0.4, 4.2), beside=True)
+    for panel, other in zip(axes, others, strict=False):
         _draw(panel, front, other, front.axes[0])
-    figure.suptitle(f"{front.cascade} on {front.arch}", fontsize=10)
-    save(figure, path)
+    title = f"{front.cascade} on {front.arch}"
+    if ax is None:
+        figure.suptitle(title, fontsize=10)
+    else:
+        ax.set_title(title, fontsize=10)
+    return figure
 
 
 def _draw(axes: Axes, front: Front, across: str, up: str) -> None:
-    """One panel. Of three axes it shows two: points that are only good by the third are off its line."""
+    """One panel. Of three axes it shows two: points that are undominated by the third axis alone are off its line."""
     (label_x, times_x), (label_y, times_y) = AXES[across], AXES[up]
     xs = np.array([point.value(across) * times_x for point in front.points])
     ys = np.array([point.value(up) * times_y for point in front.points])

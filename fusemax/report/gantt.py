@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fusemax.errors import FusemaxError
-from fusemax.report.plots import COLORS, HATCHES, figure_type, save
+from fusemax.report.figures import COLORS, HATCHES, labelled, panels
 from fusemax.sim.tables import changing_loops, fixed_loops
 from fusemax.sim.trace import Slice, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_DRAWN = 20_000
 WIDE = 200
 """Characters of a label that would stand side by side over the whole width."""
 EDGE_SHARE = 0.002
 """A task has an edge if it takes so much of the width; the edges of shorter ones would cover them."""
-PLATE: dict[str, Any] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.65, "linewidth": 0}
-"""What labels stand on, to be read on any colour and hatching."""
+PLATE: dict[str, str | float] = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.65, "linewidth": 0}
+"""The background of labels, which keeps them readable on any colour and hatching."""
 
 
-def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
-    """Draw the windows of traces, one above the other.
+def draw_gantt(traces: Sequence[Trace], ax: Axes | None = None) -> Figure:
+    """The windows of traces, one above the other, or of the first on given axes.
 
     Raises `FusemaxError` without matplotlib, and for far too many tasks.
     """
@@ -34,17 +33,20 @@ def draw_gantt(traces: tuple[Trace, ...], path: Path) -> None:
         if len(trace.slices) > MOST_DRAWN:
             message = f"the window has {len(trace.slices):,} tasks, too many to tell apart in a picture"
             raise FusemaxError(message, "give a smaller `--window`, in cycles")
-    figure = figure_type()(figsize=(14, 2.2 * len(traces) + 1.0), layout="constrained")
-    kinds = list(dict.fromkeys(one.name for trace in traces for one in chain[Any](trace.series, trace.slices)))
-    panels = [figure.add_subplot(len(traces), 1, i + 1) for i in range(len(traces))]
-    for panel, trace in zip(panels, traces, strict=True):
+    kinds = list(
+        dict.fromkeys(name for t in traces for name in (*(s.name for s in t.series), *(s.name for s in t.slices)))
+    )
+    figure, axes = panels(ax, len(traces), (14, 2.2 * len(traces) + 1.0))
+    for panel, trace in zip(axes, traces, strict=False):
         _draw(panel, trace, kinds)
-    entries = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+    entries = labelled(axes)
     shown = [kind for kind in kinds if kind in entries]
-    figure.legend([entries[kind] for kind in shown], shown, loc="outside right center", fontsize=7, frameon=False)
-    save(figure, path)
+    handles = [entries[kind] for kind in shown]
+    if ax is None:
+        figure.legend(handles, shown, loc="outside right center", fontsize=7, frameon=False)
+    else:
+        ax.legend(handles, shown, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
+    return figure
 
 
 def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
@@ -92,7 +94,7 @@ def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
 
 
 def _lanes(tasks: Sequence[Slice]) -> list[tuple[float, float]]:
-    """The part of its band that each task takes, from top to bottom: those that take turns stand one above the other."""
+    """The part of its band that each task takes, from top to bottom: tasks that share the unit cycle by cycle stand one above the other."""
     turns = Counter(task.start for task in tasks if task.end > task.start)
     seen: Counter[float] = Counter()
     lanes = []

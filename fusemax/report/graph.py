@@ -1,6 +1,6 @@
-"""A cascade as a picture: Einsums as boxes, tensors as arrows, the ends of passes as lines; what stands where, as data.
+"""A cascade as a picture: Einsums as boxes, tensors as arrows, the ends of passes as lines; the layout, as data.
 
-`fusemax.report.drawing` puts it on paper. Lengths are in units of 0.8 inch; y grows upwards.
+`fusemax.report.drawing` draws it. Lengths are in units of 0.8 inch; y grows upwards.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from types import ModuleType
 
 from fusemax.analysis.passes import GroupPasses
 from fusemax.analysis.result import Analysis, GroupFacts
@@ -23,7 +23,7 @@ BETWEEN, LOOP = 0.45, 0.4
 SPREAD = 2.2
 """From one to the next as the layout sees it, which takes boxes for points."""
 GAP, BARRIER = 0.62, 0.45
-"""From row to row, and what a barrier adds."""
+"""From row to row, and the addition of a barrier."""
 CHARACTERS, MOST_LINES = 50, 6
 PLACES = 6
 """Decimal places, so that edges that meet have the same number."""
@@ -33,7 +33,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An Einsum, or, without a text, an input: its middle, and in which pass it is, if it is in one."""
+    """An Einsum, or, without a text, an input: its middle, and its pass, if it is in one."""
 
     name: str
     text: str
@@ -84,7 +84,7 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """The end of a pass, at a height: what it completes, and what lives across."""
+    """The end of a pass, at a height: the tensors that it completes, and those that live across it."""
 
     y: float
     above: str
@@ -102,12 +102,12 @@ class Picture:
     barriers: tuple[Barrier, ...]
 
 
-def picture_of(checked: Checked, analysis: Analysis, rank: str | None = None) -> Picture:
+def picture_of(analysis: Analysis, rank: str | None = None) -> Picture:
     """Lay a cascade out, in rows from top to bottom, every pass over a rank below the one before.
 
     Raises `FusemaxError` for a rank that no Einsum traverses, and without the packages for pictures.
     """
-    passes = _chosen(analysis, rank).passes
+    passes, checked = _chosen(analysis, rank).passes, analysis.checked
     inputs = [tensor.name for tensor in checked.inputs]
     arrows = _arrows(checked, inputs)
     moments = _moments(checked, passes, len(inputs), arrows)
@@ -125,7 +125,7 @@ def picture_of(checked: Checked, analysis: Analysis, rank: str | None = None) ->
 
 
 def _chosen(analysis: Analysis, rank: str | None) -> GroupFacts:
-    """The group that is asked for, else the one with most passes; of these rather one with something to keep."""
+    """The group of a rank, else the one with most passes, preferably with a live footprint."""
     if rank is not None:
         return analysis.group(rank)
     if not analysis.groups:
@@ -138,7 +138,7 @@ def _chosen(analysis: Analysis, rank: str | None) -> GroupFacts:
     return max(analysis.groups.values(), key=keys)
 
 
-# ------------------------------------------------------------------------------------------------------ what is there
+# --------------------------------------------------------------------------------------------------------- its parts
 
 
 def _arrows(checked: Checked, inputs: Sequence[str]) -> tuple[Arrow, ...]:
@@ -159,7 +159,7 @@ def _arrows(checked: Checked, inputs: Sequence[str]) -> tuple[Arrow, ...]:
 
 
 def _moments(checked: Checked, passes: GroupPasses, inputs: int, arrows: Sequence[Arrow]) -> list[float]:
-    """When each box reads, at the latest, and not before what it reads; inputs last of all, as they wait for nobody."""
+    """When each box reads, at the latest, and not before the tensors that it reads; inputs last of all, as they depend on nothing."""
     before: dict[int, list[int]] = {}
     for arrow in arrows:
         if not arrow.back:
@@ -172,7 +172,7 @@ def _moments(checked: Checked, passes: GroupPasses, inputs: int, arrows: Sequenc
 
 
 def _rows(inputs: int, moments: Sequence[float], arrows: Sequence[Arrow]) -> list[int]:
-    """The row of each box: below all that it reads and all of earlier moments; what reads nothing above a reader."""
+    """The row of each box: below all that it reads and all of earlier moments; a box that reads nothing stands above a reader."""
     before: dict[int, list[int]] = {}
     after: dict[int, list[int]] = {}
     for arrow in arrows:
@@ -242,7 +242,7 @@ def _placed(
 
 
 def _layout(levels: Sequence[int], links: Sequence[tuple[int, int]]) -> list[float]:
-    graph = packages()[0].Graph(n=len(levels), edges=list(dict.fromkeys(links)), directed=True)
+    graph = _igraph().Graph(n=len(levels), edges=list(dict.fromkeys(links)), directed=True)
     layout = graph.layout_sugiyama(layers=list(levels), hgap=SPREAD, vgap=1, maxiter=300)
     return [x for x, _ in layout.coords[: len(levels)]]
 
@@ -264,7 +264,7 @@ def _apart(xs: Sequence[float], levels: Sequence[int], widths: Sequence[float], 
 def _with_ports(
     boxes: Sequence[Box], edges: Sequence[Point], arrows: Sequence[Arrow], lanes: Sequence[Sequence[Point]]
 ) -> tuple[Arrow, ...]:
-    """The arrows with their ways; they leave and reach an edge of a box side by side, in the order of where they go.
+    """The arrows with their ways; they leave and reach an edge of a box side by side, in the order of their other ends.
 
     `edges` are those of each box's row: up to them an arrow goes straight, so that it crosses no taller box beside.
     """
@@ -306,13 +306,11 @@ def _barrier(passes: GroupPasses, after: int, y: float) -> Barrier:
     return Barrier(y, f"pass {after} over {passes.group.name} completes {', '.join(completed)}", across)
 
 
-def packages() -> tuple[Any, Any]:
-    """igraph and matplotlib, or, without them, an error that says how to get them."""
+def _igraph() -> ModuleType:
+    """The package that lays graphs out. Raises `FusemaxError` without it."""
     try:
         import igraph
-        import matplotlib
-    except ImportError as error:
-        raise FusemaxError(
-            f"pictures need {error.name}, which is not installed", "pip install 'fusemax[plot]'"
-        ) from None
-    return igraph, matplotlib
+    except ImportError:
+        raise FusemaxError("pictures need igraph, which is not installed", "pip install 'fusemax[plot]'") from None
+    found: ModuleType = igraph
+    return found

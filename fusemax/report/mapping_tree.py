@@ -1,14 +1,15 @@
-"""A mapping as a tree that a person reads: its loops, who runs where, what is held where, with extents if known."""
+"""A mapping as a tree of text: its loops, units and storage, with extents if the sizes are known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, assert_never
+from typing import assert_never
 
 from fusemax.bind.bind import BoundMapping
 from fusemax.bind.capacity import used_bytes
+from fusemax.bind.parameters import Value
 from fusemax.bind.tensors import rank_variables, with_places
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
@@ -35,8 +36,9 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.print_cascade import print_einsum, print_expr
 from fusemax.ir.print_mapping import print_head, print_parameter
 from fusemax.ir.walk import Body, fold, located
-from fusemax.report.arch_tree import Tree, arch_tree
+from fusemax.report.arch_tree import Tree
 from fusemax.units import bytes_of_words, readable_bytes
+from fusemax.view import Json, Record, Result, Table
 
 REMARKS: Mapping[Overlap | BlockKind, str] = {
     Overlap.PIPELINE: "  -- units overlap across iterations",
@@ -56,13 +58,13 @@ class Held:
 
 
 @dataclass(frozen=True)
-class ShownMapping:
-    """A mapping with what is known beside it; `bound` has sizes, if they were given, `at` says which."""
+class ShownMapping(Result):
+    """A mapping, its architecture and its cascade; `bound` has sizes, if they were given, `at` is their title."""
 
     mapping: MappingFile
     arch: Arch
     checked: Checked
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
     bound: BoundMapping | None = None
     at: str = ""
 
@@ -79,11 +81,37 @@ class ShownMapping:
         title = f"{mapping.name}: {mapping.cascade} on {self.arch.name}"
         return Tree(title, (*head, *fold(self._body, self._node)))
 
-    def __str__(self) -> str:
-        return str(self.tree())
+    def tables(self) -> Iterator[Table]:
+        """The tree."""
+        yield self.tree().table()
+
+    def records(self) -> list[Record]:
+        """A row for each tile that is held and each Einsum on its unit."""
+        rows: list[Record] = []
+        for phase, resident in self.residents():
+            if isinstance(resident, Held):
+                held = {"memory": resident.level, "tensor": resident.tensor, "tile": " ".join(resident.tile)}
+                rows.append({"phase": phase, **held, "bytes": resident.size_bytes})
+            else:
+                unit, placed = resident
+                rows.append({"phase": phase, "unit": unit, "einsum": placed.einsum, "over": " ".join(placed.over)})
+        return rows
+
+    def to_json(self) -> Json:
+        """The mapping as JSON data (docs/json.md)."""
+        sizes = {} if self.bound is None else {rank: int(size) for rank, size in self.bound.sizes.items()}
+        return {
+            "mapping": self.mapping.name,
+            "cascade": self.mapping.cascade,
+            "arch": self.arch.name,
+            "shapes": sizes,
+            "parameters": {n: list(v) if isinstance(v, tuple) else v for n, v in self.parameters.items()},
+            "residents": list(self.records()),
+            "text": str(self.mapping),
+        }
 
     def room(self) -> Iterator[str]:
-        """How much of each memory is held at once, if the sizes are known."""
+        """The bytes of each memory that are in use at once, if the sizes are known."""
         if self.bound is None:
             return
         for memory in self.arch.memories:
@@ -155,7 +183,7 @@ class ShownMapping:
                 yield Tree(_said(leaf))
 
     def _spilled(self, node: Hold) -> str:
-        """What a `hold` line says of a share that does not fit."""
+        """The spilled share of a `hold` line, in words."""
         match node.spill:
             case None:
                 return ""
@@ -212,7 +240,7 @@ class ShownMapping:
     # ------------------------------------------------------------------------------------------------------ as a whole
 
     def residents(self) -> Iterator[tuple[int, Held | tuple[str, PlacedEinsum]]]:
-        """Everything that is held and every Einsum on its unit, with the number of its phase, from 1; 0 without phases."""
+        """Every tile in a memory and every Einsum on its unit, with the number of its phase, from 1; 0 without phases."""
         phase = 0
         for node, around in located(self._body):
             phase += isinstance(node, Block) and not around
@@ -223,7 +251,7 @@ class ShownMapping:
                     yield from ((phase, (unit, placed)) for placed in einsums)
 
     def summary(self, resident: Held | tuple[str, PlacedEinsum]) -> str:
-        """What is held or runs, in a few words."""
+        """A tile or an Einsum, in a few words."""
         if isinstance(resident, Held):
             return _held(resident)
         placed = resident[1]
@@ -240,8 +268,3 @@ def _held(held: Held) -> str:
     if held.size_bytes is not None:
         return f"{held.tensor} {readable_bytes(held.size_bytes)}"
     return f"{held.tensor}[{', '.join(held.tile)}]" if held.tile else held.tensor
-
-
-def tree_of(shown: Arch | ShownMapping) -> Tree:
-    """The tree of what is shown."""
-    return shown.tree() if isinstance(shown, ShownMapping) else arch_tree(shown)

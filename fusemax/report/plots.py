@@ -1,16 +1,15 @@
 """Comparisons as pictures: bars by model and length for each mapping, in the manner of the field's papers.
 
-`comparison_charts` decides what is shown, as plain data; `draw_charts` puts it on paper with matplotlib.
+`comparison_charts` gives the charts as plain data; `draw_charts` draws them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
-from fusemax.errors import FusemaxError
+from fusemax.report.figures import COLORS, HATCHES, labelled, panels
 from fusemax.study.compare import Comparison, Row
 from fusemax.units import readable_length
 
@@ -18,14 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLORS = ("#999999", "#56b4e9", "#e69f00", "#009e73", "#0072b2", "#d55e00", "#cc79a7", "#f0e442")
-"""Told apart by people with any kind of colour vision (Okabe and Ito, 2008)."""
-HATCHES = ("", "///", "...", "xxx")
-"""For the second, third and fourth time that the colours are used."""
-SUFFIXES = (".png", ".svg", ".pdf")
 MARKS = "published"
 MOST_ANNOTATED = 30
-"""Bars have their values written on them if there are no more than these."""
+"""Values are written on bars up to this number of bars."""
 
 Place = tuple[str | None, int | None]
 """A model and a length."""
@@ -44,7 +38,7 @@ class Series:
 class Chart:
     """Bars by place: groups of series side by side or, if `stacked`, on each other in groups of their own.
 
-    `one` is where a line says what the bars are relative to; `percent` and `log` are about the vertical axis.
+    `one` is the height of a line to which the bars are relative; `percent` and `log` are about the vertical axis.
     """
 
     title: str
@@ -58,7 +52,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One stacked bar: what stands below it, and its parts by name."""
+    """One stacked bar: its place, its label, and its parts by name."""
 
     place: Place
     label: str
@@ -120,49 +114,31 @@ def chart_of(
 # ------------------------------------------------------------------------------------------------------------ on paper
 
 
-def figure_type() -> type[Figure]:
-    """matplotlib's figure. Raises `FusemaxError` without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise FusemaxError("pictures need matplotlib, which is not installed", "pip install 'fusemax[plot]'") from None
-    return Figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the suffix says how. The same figure gives the same bytes."""
-    import matplotlib
-
-    plain: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
-    with matplotlib.rc_context({"svg.hashsalt": "fusemax", "svg.fonttype": "none"}):
-        figure.savefig(path, dpi=160, metadata=plain, facecolor="white")
-
-
-def draw_charts(charts: Sequence[Chart | StackedChart], path: Path) -> None:
-    """Write charts below each other. Raises `FusemaxError` without matplotlib."""
+def draw_charts(charts: Sequence[Chart | StackedChart], ax: Axes | None = None) -> Figure:
+    """Charts below each other, or the first on given axes. Raises `FusemaxError` without matplotlib."""
     width = max(map(_width, charts))
-    figure = figure_type()(figsize=(width, (3.4 if width > 12 else 2.75) * len(charts) + 0.5), layout="constrained")
-    panels = figure.subplots(len(charts), 1, squeeze=False)[:, 0]
-    for panel, chart in zip(panels, charts, strict=True):
+    figure, axes = panels(ax, len(charts), (width, (3.4 if width > 12 else 2.75) * len(charts) + 0.5))
+    for panel, chart in zip(axes, charts, strict=False):
         match chart:
             case Chart():
                 _draw_bars(panel, chart)
             case StackedChart():
                 _draw_stacks(panel, chart)
-    entries = {
-        label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
+    entries = labelled(axes)
     if MARKS in entries:
         entries[MARKS] = entries.pop(MARKS)  # behind the bars
+    if ax is not None:
+        ax.legend(list(entries.values()), list(entries), frameon=False, fontsize=8)
+        return figure
     columns = max(1, min(len(entries), int(width / 1.9)))
     figure.legend(
         list(entries.values()), list(entries), loc="outside upper center", ncols=columns, frameon=False, fontsize=9
     )
-    save(figure, path)
+    return figure
 
 
 def _width(chart: Chart | StackedChart) -> float:
-    """Inches: room for every bar, within what a page can hold."""
+    """Inches: space for every bar, within a page."""
     if isinstance(chart, StackedChart):
         return max(6.4, min(18.0, 1.4 + 0.26 * len(chart.stacks)))
     bars = len(chart.places) * len(chart.series)
@@ -170,11 +146,20 @@ def _width(chart: Chart | StackedChart) -> float:
 
 
 def _annotated(chart: Chart) -> bool:
-    """Whether the bars have their values written on them."""
+    """Whether values are written on the bars."""
     return len(chart.places) * len(chart.series) <= MOST_ANNOTATED
 
 
-def _style(index: int) -> dict[str, Any]:
+class _Style(TypedDict):
+    """How a bar is drawn."""
+
+    color: str
+    hatch: str
+    edgecolor: str
+    linewidth: float
+
+
+def _style(index: int) -> _Style:
     return {
         "color": COLORS[index % len(COLORS)],
         "hatch": HATCHES[index // len(COLORS) % len(HATCHES)],
@@ -208,7 +193,7 @@ def _draw_bars(axes: Axes, chart: Chart) -> None:
 
 
 def _apart(chart: Chart) -> bool:
-    """Whether the bars are too far apart for one another on a linear axis."""
+    """Whether the values differ too much for a linear axis."""
     values = [value for series in chart.series for value in series.values if value]
     return bool(values) and max(values) > 30 * min(values)
 
@@ -235,7 +220,7 @@ def _as_percent(axes: Axes) -> None:
 
 
 def _positions(places: Sequence[Place]) -> list[float]:
-    """Where the groups stand: one beside another, with a gap between models."""
+    """The positions of the groups, side by side, with a gap between models."""
     found: list[float] = []
     for i, (model, _) in enumerate(places):
         step = 0.0 if not found else 1.0 if model == places[i - 1][0] else 1.4

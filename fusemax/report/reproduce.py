@@ -1,10 +1,10 @@
-"""What a study published, evaluated again: its figures as tables and pictures, and the differences to its values."""
+"""A published study, evaluated again: its figures as tables and pictures, and the differences to its values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from fusemax.bind.parameters import chosen_for
 from fusemax.errors import FusemaxError
@@ -20,7 +20,7 @@ from fusemax.syntax.load import arch_of, cascade_of, load_mapping, load_workload
 from fusemax.units import readable_length
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
-from fusemax.view import Table
+from fusemax.view import Json, Record, Result, Table
 
 EXACT = 1e-6
 """Published values without a tolerance of their own are reproduced to this, relative."""
@@ -31,7 +31,7 @@ Key = tuple[str, str | None, int | None]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A quantity of one run: what the model says, what was published, and how far they may be apart, relative."""
+    """A quantity of one run: the value of the model, the published value, and the relative tolerance."""
 
     quantity: str
     mapping: str
@@ -53,17 +53,17 @@ class Difference:
 
     @property
     def place(self) -> str:
-        """The run, for a person."""
+        """The run in words: mapping, model and length."""
         return f"{self.mapping}, {self.model} {readable_length(self.seq)}"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The difference as JSON data."""
         return {name: getattr(self, name) for name in (*self.__slots__, "relative", "within")}
 
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """A published average of ratios to a mapping, and what the model says."""
+    """A published average of ratios to a mapping, and the value of the model."""
 
     quantity: str
     mapping: str
@@ -71,15 +71,16 @@ class Average:
     value: float
     published: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The average as JSON data."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True)
-class Reproduction:
+class Reproduction(Result):
     """A study evaluated again. `breakdowns` are utilizations by Einsum, for each figure, mapping and length."""
 
+    first_column: ClassVar[str] = "mapping"
     study: Study
     comparison: Comparison
     differences: tuple[Difference, ...]
@@ -88,7 +89,7 @@ class Reproduction:
 
     @property
     def largest(self) -> tuple[Difference, ...]:
-        """The largest difference of each quantity, and the largest of those outside of their tolerance first."""
+        """The largest difference of each quantity; differences outside of their tolerance come before others."""
         found: dict[str, Difference] = {}
         for difference in self.differences:
             before = found.get(difference.quantity)
@@ -125,17 +126,14 @@ class Reproduction:
         yield self._differences_table()
         yield self._largest_table()
 
-    def text(self, width: int | None = None) -> str:
-        """All tables."""
-        return "\n\n".join(table.text(width) for table in self.tables())
+    def records(self) -> list[Record]:
+        """All rows: the model's values and, where there are any, the published ones."""
+        published = {(p.mapping, p.model, p.seq): p for p in self.study.values}
+        return [
+            _record(row, published.get((row.mapping, row.model or "", row.seq or 0))) for row in self.comparison.rows
+        ]
 
-    def __str__(self) -> str:
-        return self.text()
-
-    def _repr_html_(self) -> str:
-        return "".join(table.html() for table in self.tables())
-
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The reproduction as JSON data (docs/json.md)."""
         return {
             "study": self.study.name,
@@ -221,11 +219,23 @@ def reproduce(study: Study) -> Reproduction:
     )
 
 
+def _record(row: Row, published: Published | None) -> Record:
+    record = row.to_record()
+    if published is not None:
+        record |= {
+            "published_latency_s": published.latency_s,
+            "published_dram_bytes": published.dram_bytes,
+            "published_energy_j": published.energy_j,
+        }
+        record |= {f"published_utilization_{unit}": share for unit, share in published.utilization.items()}
+    return record
+
+
 # --------------------------------------------------------------------------------------------------------- differences
 
 
 def _differences(study: Study, comparison: Comparison) -> Iterator[Difference]:
-    """Every quantity of every published run: what was measured, and what the figures show."""
+    """Every quantity of every published run, measured or shown in figures."""
     rows = {(row.mapping, row.model, row.seq): row for row in comparison.rows}
     base = {(p.model, p.seq): p for p in study.values if p.mapping == study.baseline}
     for p in study.values:
@@ -251,7 +261,7 @@ def _far(difference: Difference) -> tuple[bool, float]:
 
 
 def _averages(study: Study, comparison: Comparison) -> Iterator[Average]:
-    """Published averages, and the model's."""
+    """Published averages, and the values of the model."""
     over = study.averages.over
     means = averages(comparison.against(over)) if over else {}
     for mapping, published in study.averages.speedup.items():
@@ -264,7 +274,7 @@ def _averages(study: Study, comparison: Comparison) -> Iterator[Average]:
 
 
 def _values(figure: Figure) -> Value:
-    """What a figure shows of a row."""
+    """The quantity of a row that a figure shows."""
     match figure.shows:
         case Shows.SPEEDUP:
             return lambda row: row.speedup
@@ -274,7 +284,7 @@ def _values(figure: Figure) -> Value:
 
 
 def _published_values(study: Study, figure: Figure) -> Value:
-    """What was published of what a figure shows."""
+    """The published values of the quantity that a figure shows."""
     values = {(p.mapping, p.model, p.seq): p for p in study.values}
 
     def published(row: Row) -> float | None:
@@ -312,7 +322,7 @@ def _stacks(study: Study, figure: Figure) -> Iterator[Stack]:
 def utilization_by_einsum(estimate: Estimate, arch: Arch, unit: str) -> dict[str, float]:
     """The share of a unit's operation slots that each Einsum uses; chained operators count as if they were not.
 
-    Raises `FusemaxError` for a unit that the architecture has not.
+    Raises `FusemaxError` for a unit that the architecture lacks.
     """
     found = next((candidate for candidate in arch.units if candidate.name == unit), None)
     if found is None:
@@ -330,7 +340,7 @@ def utilization_by_einsum(estimate: Estimate, arch: Arch, unit: str) -> dict[str
 
 
 def _figure_table(chart: Chart) -> Table:
-    """A row for each model and length, a column for each mapping; what was published in brackets."""
+    """A row for each model and length, a column for each mapping; published values in brackets."""
     rows = []
     for i, (model, seq) in enumerate(chart.places):
         cells = [_cell(s.values[i], s.published[i] if s.published else None, chart.percent) for s in chart.series]
@@ -360,5 +370,5 @@ def _breakdown_table(figure: Figure, chart: StackedChart) -> Table:
 
 
 def _difference(relative: float) -> str:
-    """A relative difference as a person reads it."""
+    """A relative difference in a few characters."""
     return "0" if abs(relative) < 1e-12 else f"{relative:+.1%}" if abs(relative) >= 1e-3 else f"{relative:+.0e}"

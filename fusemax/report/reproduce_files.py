@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fusemax.errors import FusemaxError
-from fusemax.ir.study import Published
+from fusemax.report.figures import figure_type, save
 from fusemax.report.files import write_whole
 from fusemax.report.fronts import draw_front
-from fusemax.report.plots import Chart, StackedChart, draw_charts, figure_type
+from fusemax.report.plots import draw_charts
 from fusemax.report.reproduce import Reproduction
 from fusemax.report.sizes import SizesReproduction
-from fusemax.study.compare import Row
-from fusemax.view import csv_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def check_folder(folder: Path) -> None:
@@ -38,13 +39,15 @@ def write_folder(found: Sequence[Reproduction | SizesReproduction], folder: Path
     report = "\n\n".join(each.text() for each in found)
     files: dict[str, Callable[[Path], None]] = {"report.txt": _text(f"{report}\n")}
     for each in found:
+        files[f"values-{each.study.name}.csv"] = _text(each.to_csv())
         match each:
             case Reproduction():
-                files[f"values-{each.study.name}.csv"] = _text(values_csv(each))
-                files |= {f"figure-{figure.number}.png": _picture(chart) for figure, chart in each.charts()}
+                files |= {
+                    f"figure-{figure.number}.png": _drawn(partial(draw_charts, [chart]))
+                    for figure, chart in each.charts()
+                }
             case SizesReproduction():
-                files[f"values-{each.study.name}.csv"] = _text(each.front.to_csv())
-                files[f"figure-{each.study.figure}.png"] = partial(draw_front, each.front)
+                files[f"figure-{each.study.figure}.png"] = _drawn(partial(draw_front, each.front))
     for name, write in files.items():
         write_whole(folder / name, write)
     return tuple(folder / name for name in files)
@@ -58,27 +61,5 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _picture(chart: Chart | StackedChart) -> Callable[[Path], None]:
-    return lambda path: draw_charts([chart], path)
-
-
-def values_csv(reproduction: Reproduction) -> str:
-    """All rows as CSV text: what the model says and, where there is one, what was published."""
-    published = {(p.mapping, p.model, p.seq): p for p in reproduction.study.values}
-    records = [
-        _record(row, published.get((row.mapping, row.model or "", row.seq or 0)))
-        for row in reproduction.comparison.rows
-    ]
-    return csv_text(records, "mapping")
-
-
-def _record(row: Row, published: Published | None) -> dict[str, Any]:
-    record = row.to_record()
-    if published is not None:
-        record |= {
-            "published_latency_s": published.latency_s,
-            "published_dram_bytes": published.dram_bytes,
-            "published_energy_j": published.energy_j,
-        }
-        record |= {f"published_utilization_{unit}": share for unit, share in published.utilization.items()}
-    return record
+def _drawn(figure: Callable[[], Figure]) -> Callable[[Path], None]:
+    return lambda path: save(figure(), path)

@@ -1,12 +1,12 @@
-"""What `fusemax run` found: the outputs of an execution, and how far they are from a reference."""
+"""The result of a run: its outputs in numbers, and their differences to a reference."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from fusemax.errors import FusemaxError, listed
 from fusemax.ir.checked import Checked
 from fusemax.units import readable_number
 from fusemax.validate.shapes import shape_names
-from fusemax.view import Table
+from fusemax.view import Json, Record, Result, Table
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fusemax.reference import Array
 
 
@@ -35,9 +37,10 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class RunReport:
-    """A run: what ran, on which sizes, and its outputs. Prints itself as a table."""
+class RunResult(Result):
+    """A run: the cascade, its sizes, and its outputs."""
 
+    first_column: ClassVar[str] = "output"
     cascade: str
     against: str | None
     sizes: Mapping[str, int]
@@ -51,7 +54,17 @@ class RunReport:
         found = [output.difference for output in self.outputs if output.difference is not None]
         return max(found) if found else None
 
-    def to_json(self) -> dict[str, Any]:
+    def records(self) -> list[Record]:
+        """A row for each output."""
+        return [
+            {
+                "output": o.name, "ranks": " ".join(o.ranks), "shape": " x ".join(map(str, o.shape)), "min": o.least,
+                "mean": o.mean, "max": o.largest, "not_finite": o.not_finite, "difference": o.difference,
+            }
+            for o in self.outputs
+        ]  # fmt: skip
+
+    def to_json(self) -> Json:
         """The run as JSON data; numbers that are not finite are null."""
         return {
             "cascade": self.cascade,
@@ -74,11 +87,8 @@ class RunReport:
             "difference": _finite(self.difference),
         }
 
-    def __str__(self) -> str:
-        return self.table().text()
-
-    def table(self) -> Table:
-        """A row for each output, and how far they are from the reference."""
+    def tables(self) -> Iterator[Table]:
+        """A row for each output, and their largest difference to the reference."""
         sizes = ", ".join(f"{rank}={size}" for rank, size in self.sizes.items())
         inputs = "inputs from a file" if self.seed is None else f"random inputs, seed {self.seed}"
         headers = ("output", "shape", "min", "mean", "max")
@@ -98,7 +108,7 @@ class RunReport:
         if self.difference is not None:
             where = max(self.outputs, key=lambda o: -1.0 if o.difference is None else o.difference)
             below.append(f"largest difference to {self.against}: {self.difference:.3g}, in {where.name}")
-        return Table(f"{self.cascade} on {sizes or 'scalars'}; {inputs}", headers, rows, tuple(below), right=(2, 3, 4))
+        yield Table(f"{self.cascade} on {sizes or 'scalars'}; {inputs}", headers, rows, tuple(below), right=(2, 3, 4))
 
 
 def _finite(value: float | None) -> float | None:
@@ -133,7 +143,7 @@ def largest_difference(a: Array, b: Array) -> float:
     return float(np.where(np.isnan(apart), np.inf, apart).max(initial=0.0))
 
 
-def stored(path: Path) -> dict[str, Any]:
+def stored(path: Path) -> dict[str, ArrayLike]:
     """The arrays of a `.npz` file."""
     if not path.exists():
         raise FusemaxError(f"no file '{path}'", "name a file that `numpy.savez` wrote")
@@ -153,7 +163,7 @@ def stored(path: Path) -> dict[str, Any]:
 
 
 def reference_outputs(
-    checked: Checked, reference: Checked, arrays: Mapping[str, Any], sizes: Mapping[str, int]
+    checked: Checked, reference: Checked, arrays: Mapping[str, ArrayLike], sizes: Mapping[str, int]
 ) -> dict[str, Array]:
     """The outputs of the reference on the same inputs; it must have inputs and outputs in common with the cascade."""
     from fusemax.reference import execute

@@ -1,73 +1,20 @@
-"""What `fusemax simulate` found: a trace with where it was made; its numbers checked; its tasks in a file."""
+"""Runs of mappings: their numbers compared with the interpreter's, their tasks written into a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fusemax.bind.bind import BoundMapping
 from fusemax.reference import Array, execute, random_inputs
+from fusemax.report.figures import save, write
 from fusemax.report.files import write_whole
 from fusemax.report.gantt import draw_gantt
 from fusemax.sim.perfetto import PerfettoWriter, check_size
 from fusemax.sim.simulate import run, task_count
-from fusemax.sim.tables import trace_tables, waterfall
 from fusemax.sim.trace import Trace
-from fusemax.units import readable_length
-from fusemax.view import Table
-
-TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True)
-class SimulationReport:
-    """A trace; `error` is by how much its numbers differ from the interpreter's, relative, if they were checked."""
-
-    trace: Trace
-    model: str | None
-    seq: int | None
-    error: float | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def wrong(self) -> bool:
-        """Whether the schedule computes something else than the cascade."""
-        return self.error is not None and not self.error <= TOLERANCE
-
-    def tables(self) -> Iterator[Table]:
-        """The trace as tables, the first with its model and whether its numbers are right."""
-        head, *rest = trace_tables(self.trace)
-        model = (
-            [f"model {self.model}{'' if self.seq is None else f' at {readable_length(self.seq)}'}"]
-            if self.model
-            else []
-        )
-        verdict = "wrong" if self.wrong else "right"
-        numbers = (
-            []
-            if self.error is None
-            else [f"numbers {verdict}: off by {self.error:.2g} at most, relative to the interpreter's"]
-        )
-        yield Table(head.title, below=(*head.below, *model, *numbers, *(f"note: {note}" for note in self.notes)))
-        yield from rest
-
-    def text(self, width: int | None = None) -> str:
-        """All tables, and the waterfall of the window."""
-        return "\n\n".join([*(table.text(width) for table in self.tables()), waterfall(self.trace, width)])
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as JSON data (docs/json.md)."""
-        return {
-            "model": self.model,
-            "seq": self.seq,
-            **self.trace.to_json(),
-            "error": self.error,
-            "notes": list(self.notes),
-        }
 
 
 def check_numbers(bound: BoundMapping, progress: Callable[[float], None] | None = None) -> float:
@@ -103,14 +50,14 @@ def write_files(
     if trace is not None and plot is not None:
 
         def both(path: Path) -> None:
-            draw_gantt((found,), path)
+            save(draw_gantt((found,)), path)
             write_trace(bound, trace, window, progress)
 
         write_whole(plot, both)
     elif trace is not None:
         write_trace(bound, trace, window, progress)
     elif plot is not None:
-        write_whole(plot, lambda path: draw_gantt((found,), path))
+        write(draw_gantt((found,)), plot)
 
 
 def write_trace(

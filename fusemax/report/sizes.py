@@ -1,10 +1,10 @@
-"""A published study of machines of several sizes, evaluated again: latency against area, and areas of whole chips."""
+"""A published study of machines of several sizes, evaluated again: latency over area, and areas of whole chips."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from fusemax.ir.study import SizesStudy
 from fusemax.mapper.pareto import Front, pareto
@@ -14,16 +14,17 @@ from fusemax.syntax.load import arch_of, cascade_of, load_arch, load_mapping, lo
 from fusemax.units import readable_seconds
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
-from fusemax.view import Table
+from fusemax.view import Json, Record, Result, Table
 
 MM2 = 1e6
 """Square millimetres of a square metre."""
 
 
 @dataclass(frozen=True)
-class SizesReproduction:
+class SizesReproduction(Result):
     """A study of sizes evaluated again: a point for each size, and the areas of chips in square metres."""
 
+    first_column: ClassVar[str] = "title"
     study: SizesStudy
     front: Front
     areas_m2: dict[str, float]
@@ -43,11 +44,11 @@ class SizesReproduction:
         )
         yield Table("Areas of whole chips", ("architecture", "model", "published"), areas, right=(1, 2))
 
-    def text(self, width: int | None = None) -> str:
-        """All tables."""
-        return "\n\n".join(table.text(width) for table in self.tables())
+    def records(self) -> list[Record]:
+        """A row for each size."""
+        return self.front.records()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The reproduction as JSON data (docs/json.md)."""
         return {
             "study": self.study.name, "source": self.study.source, **self.front.to_json(),

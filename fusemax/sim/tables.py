@@ -7,18 +7,13 @@ from math import floor, log10
 
 from fusemax.sim.trace import ServerTrace, Slice, Trace
 from fusemax.units import readable_bytes, readable_number, readable_seconds
-from fusemax.view import Table
+from fusemax.view import Table, model_line
 
 MOST_REASONS = 3
 LINES = 40
 """Lines of a waterfall: each shows an equal part of the window."""
 LEAST_WIDTH, NARROWEST = 40, 12
 IDLE = (".",)
-
-
-def trace_text(trace: Trace, width: int | None = None) -> str:
-    """The tables, and the waterfall."""
-    return "\n\n".join([*(table.text(width) for table in trace_tables(trace)), waterfall(trace, width)])
 
 
 def trace_tables(trace: Trace) -> Iterator[Table]:
@@ -30,6 +25,9 @@ def trace_tables(trace: Trace) -> Iterator[Table]:
         f"DRAM traffic {readable_bytes(trace.dram_bytes)}",
         f"{readable_number(trace.tasks)} tasks" + (f", {readable_number(jumped)} fast-forwarded" if jumped else ""),
         f"sizes {', '.join(f'{rank}={size}' for rank, size in trace.shapes.items())}",
+        *model_line(trace.model, trace.seq),
+        *_numbers(trace),
+        *(f"note: {note}" for note in trace.notes),
     )
     yield Table(f"{trace.mapping}: {trace.cascade} on {trace.arch}, simulated", below=below)
     rows = tuple(
@@ -53,6 +51,13 @@ def trace_tables(trace: Trace) -> Iterator[Table]:
     if trace.queues:
         queues = tuple((tensor, f"{words:g}") for tensor, words in trace.queues.items())
         yield Table("Longest queues between units, in words a lane", ("tensor", "words"), queues, right=(1,))
+
+
+def _numbers(trace: Trace) -> Iterator[str]:
+    """Whether its numbers are right, if they were checked."""
+    if trace.error is not None:
+        verdict = "wrong" if trace.wrong else "right"
+        yield f"numbers {verdict}: off by {trace.error:.2g} at most, relative to the interpreter's"
 
 
 def _idle(server: ServerTrace, trace: Trace) -> float:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.sim.stall import Stall
+from fusemax.view import Json, Record, Result, Table
+
+TOLERANCE = 1e-9
+"""Numbers of a schedule are right if they differ from the interpreter's by no more, relative to the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,15 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Trace:
+class Trace(Result):
     """A mapping as it runs. Times are cycles of the clock.
 
     `makespan` is the time at which all results are there, `closed_form` that of the cost model. `reserved` has the bytes
     set aside for each tensor by memory, `queues` the longest queue of each tensor between two units in words a lane.
     Of `tasks` tasks `simulated` were run one by one; the others were fast-forwarded, with the same result.
     `slices` are the tasks of the window, and `held` the tiles then held; `outputs` arrays, if there were inputs.
+    `model` and `seq` say where the shapes are from, if they are from a workload; `error` is the largest difference to the
+    interpreter's outputs, relative, if the numbers were checked; `notes` are assumptions.
 
     >>> from fusemax import load_arch, load_cascade, load_mapping, simulate
     >>> mapping = load_mapping("fusemax-binding")
@@ -86,6 +92,7 @@ class Trace:
     ('1.008', '0.992')
     """
 
+    first_column: ClassVar[str] = "server"
     mapping: str
     cascade: str
     arch: str
@@ -102,6 +109,15 @@ class Trace:
     slices: tuple[Slice, ...] = field(repr=False, default=())
     held: tuple[Held, ...] = field(repr=False, default=())
     outputs: Mapping[str, NDArray[np.float64]] | None = field(repr=False, compare=False, default=None)
+    model: str | None = None
+    seq: int | None = None
+    error: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the schedule computes something else than the cascade."""
+        return self.error is not None and not self.error <= TOLERANCE
 
     @property
     def latency_s(self) -> float:
@@ -190,9 +206,33 @@ class Trace:
             at = waited or before.get((at.series, at.number))
         return tuple(reversed(path))
 
-    def to_json(self) -> dict[str, Any]:
-        """The trace as JSON data (docs/json.md); the window's tasks are in Perfetto's format only."""
+    def tables(self) -> Iterator[Table]:
+        """Totals, servers, tiles that are set aside, and queues."""
+        from fusemax.sim.tables import trace_tables
+
+        return trace_tables(self)
+
+    def annex(self, width: int | None) -> Iterator[str]:
+        """The waterfall of the window."""
+        from fusemax.sim.tables import waterfall
+
+        yield waterfall(self, width)
+
+    def records(self) -> list[Record]:
+        """A row for each task of the window, in cycles, with the coordinates of its loops."""
+        return [
+            {
+                "server": task.server, "task": task.name, "start": task.start, "end": task.end, "waited": task.waited,
+                "why": task.why if task.waited else "", **task.coordinates,
+            }
+            for task in self.slices
+        ]  # fmt: skip
+
+    def to_json(self) -> Json:
+        """The trace as JSON data (docs/json.md); the tasks of the window are in its CSV."""
         return {
+            "model": self.model,
+            "seq": self.seq,
             "mapping": self.mapping,
             "cascade": self.cascade,
             "arch": self.arch,
@@ -217,14 +257,6 @@ class Trace:
             "queues_words": dict(self.queues),
             "tasks": self.tasks,
             "simulated": self.simulated,
+            "error": self.error,
+            "notes": list(self.notes),
         }  # fmt: skip
-
-    def __str__(self) -> str:
-        from fusemax.sim.tables import trace_text
-
-        return trace_text(self)
-
-    def _repr_html_(self) -> str:
-        from fusemax.sim.tables import trace_tables
-
-        return "".join(table.html() for table in trace_tables(self))

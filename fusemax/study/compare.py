@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusemax import resources
 from fusemax.bind.bind import bind
-from fusemax.bind.parameters import Chosen, chosen_for
+from fusemax.bind.extents import Amount
+from fusemax.bind.parameters import Chosen, Value, chosen_for
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.workload import Workload
 from fusemax.model.energy import Accounting, accounting_of
-from fusemax.model.estimate import Estimate, data_frame, estimate
+from fusemax.model.estimate import Estimate, estimate
 from fusemax.syntax.load import arch_of, cascade_of, load_arch, load_mapping, load_workload
 from fusemax.validate import check
 from fusemax.validate.shapes import shape_names
-from fusemax.view import csv_text
-
-if TYPE_CHECKING:
-    import pandas
+from fusemax.view import Json, Record, Result, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +45,11 @@ class Row:
     speedup: float | None = None
     energy_ratio: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The row as JSON data."""
         return {name: getattr(self, name) for name in self.__slots__} | {"utilization": dict(self.utilization)}
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> Json:
         """The row as columns of a table, one a unit for utilization."""
         record = self.to_json()
         record.update({f"utilization_{unit}": value for unit, value in record.pop("utilization").items()})
@@ -59,10 +57,10 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Result):
     """The rows of a comparison, mapping by mapping; prints itself as a table.
 
-    `others` are the same rows under the other accounting, if there is a baseline; `remarks` say what was assumed.
+    `others` are the same rows under the other accounting, if there is a baseline; `remarks` are assumptions, in words.
     """
 
     rows: tuple[Row, ...]
@@ -98,12 +96,22 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was assumed, and which ratios change with the accounting."""
+        """Assumptions, and the ratios that change with the accounting."""
         from fusemax.study.tables import accounting_notes
 
         return (*self.remarks, *accounting_notes(self))
 
-    def to_json(self) -> dict[str, Any]:
+    def tables(self) -> Iterator[Table]:
+        """All rows, averages if there is a baseline and several points, and notes."""
+        from fusemax.study.tables import comparison_tables
+
+        return comparison_tables(self)
+
+    def records(self) -> list[Record]:
+        """The rows, with a column a unit for utilization."""
+        return [row.to_record() for row in self.rows]
+
+    def to_json(self) -> Json:
         """The comparison as JSON data (docs/json.md)."""
         from fusemax.study.tables import averages
 
@@ -117,28 +125,10 @@ class Comparison:
             "notes": list(self.notes),
         }
 
-    def to_csv(self) -> str:
-        """The rows as CSV text, with the columns of `to_pandas`."""
-        return csv_text([row.to_record() for row in self.rows], "mapping")
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a data frame, a column a unit for utilization. Raises `FusemaxError` without pandas."""
-        return data_frame([row.to_record() for row in self.rows])
-
-    def __str__(self) -> str:
-        from fusemax.study.tables import comparison_text
-
-        return comparison_text(self)
-
-    def _repr_html_(self) -> str:
-        from fusemax.study.tables import comparison_tables
-
-        return "".join(table.html() for table in comparison_tables(self))
-
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where mappings are compared: a model at a length, or, with both None, given shapes alone."""
+    """A point of a comparison: a model at a length, or, with both None, given shapes alone."""
 
     model: str | None
     seq: int | None
@@ -146,7 +136,7 @@ class Point:
 
     @property
     def title(self) -> str:
-        """The point for a person.
+        """The point in words.
 
         >>> Point("bert", 65536, {}).title
         'bert 64K'
@@ -169,8 +159,8 @@ def compare(
 ) -> Comparison:
     """Cost mappings, by name or as data, for every model and sequence length (elements); one of them needs no list.
 
-    Each mapping runs its own cascade on its own architecture, or on `arch`; `shapes` overrule sizes of the models, and
-    without models are all there is. Without lengths the models keep their own.
+    Each mapping runs its own cascade on its own architecture, or on `arch`; `shapes` overrule sizes of the models; without
+    models they are the only point. Without lengths the models keep their own.
     Raises `FusemaxError` as `evaluate` does, and for a baseline that is not among the mappings.
 
     >>> rows = compare(["flat", "fusemax-binding"], ["bert"], [1024], baseline="flat").of("fusemax-binding")
@@ -204,7 +194,7 @@ def compare(
 
 @contextmanager
 def _naming(mapping: str | None) -> Iterator[None]:
-    """Errors inside that have no place begin with the mapping that they are of, unless they name it anyway."""
+    """Prefix the errors inside that have no place with the name of their mapping, unless they name it."""
     try:
         yield
     except FusemaxError as error:
@@ -221,7 +211,8 @@ def points_of(models: Sequence[str | Workload], lengths: Sequence[int], shapes: 
     if not models and lengths:
         raise FusemaxError("a sequence length without a model", "add --model, or give --shape M=1024 P=1024")
     if not models and not shapes:
-        raise FusemaxError("no model and no shapes", "add --model bert --seq 1K, or give --shape for every rank")
+        example = resources.names("cascades/workloads", ".yaml")[0]
+        raise FusemaxError("no model and no shapes", f"add --model {example} --seq 1K, or give --shape for every rank")
     points: dict[tuple[str | None, int | None], Point] = {}
     if not models:
         points[None, None] = Point(None, None, shapes)
@@ -285,25 +276,25 @@ def evaluate_points(
     return {accounting: [found[i] for i in range(len(points))] for accounting, found in rows.items()}
 
 
-def _alike(chosen: Sequence[Mapping[str, Any]], sizes: Sequence[Mapping[str, int]]) -> Iterator[list[int]]:
+def _alike(chosen: Sequence[Mapping[str, Value]], sizes: Sequence[Mapping[str, int]]) -> Iterator[list[int]]:
     """Points of the same ranks, whose parameters differ in numbers only."""
-    groups: dict[Any, list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for i, parameters in enumerate(chosen):
         words = tuple((name, value if isinstance(value, tuple) else None) for name, value in parameters.items())
         groups.setdefault((words, tuple(sizes[i])), []).append(i)
     yield from groups.values()
 
 
-def _array(values: list[int]) -> Any:
+def _array(values: list[int]) -> Amount:
     return values[0] if len(values) == 1 else np.array(values, dtype=np.int64)
 
 
-def _joined(values: list[Any]) -> Any:
+def _joined(values: list[Value]) -> Value:
     return values[0] if isinstance(values[0], tuple) or len(values) == 1 else np.array(values)
 
 
 def _row(found: Estimate, point: Point, position: int, count: int) -> Row:
-    def at(value: Any) -> float:
+    def at(value: Amount) -> float:
         return float(np.broadcast_to(np.asarray(value), (count,))[position])
 
     bound = str(np.broadcast_to(np.asarray(found.bound), (count,))[position])

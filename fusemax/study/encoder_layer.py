@@ -1,10 +1,11 @@
-"""A whole encoder layer: attention by its mappings, and the linear layers beside it, each as well as it can be done."""
+"""A whole encoder layer: attention by its mappings, then linear layers by the best mapping of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fusemax import resources
 from fusemax.errors import FusemaxError
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
@@ -39,7 +40,7 @@ def end_to_end(
 
     The linear layers run by the mapping that the workload names for them, with those of its parameters that are
     quickest and then move least. With `search` there are, beside each mapping, rows of the best that the mapper finds
-    for its cascade and machine: in what its parameters leave open, or else in all that the cascade allows; their linear
+    for its cascade and machine: in the space of its parameters, or else of the whole cascade; their linear
     layers are mapped freely. Raises `FusemaxError` for models without linear layers. Source: FuseMax (Nayak et al.,
     MICRO 2024), section VI, figures 10 and 11.
 
@@ -48,13 +49,15 @@ def end_to_end(
     2.1918
     """
     if not models:
-        raise FusemaxError("an encoder layer needs a model", "add --model bert")
+        raise FusemaxError(
+            "an encoder layer needs a model", f"add --model {resources.names('cascades/workloads', '.yaml')[0]}"
+        )
     files = [load_mapping(mapping) if isinstance(mapping, str) else mapping for mapping in mappings]
     workloads = [load_workload(model) if isinstance(model, str) else model for model in models]
     comparison = compare(files, workloads, lengths, baseline=baseline, arch=arch, accounting=accounting)
     machine = load_arch(arch) if isinstance(arch, str) else arch
     layers = _Layers({w.name: w for w in workloads}, {f.name: machine or arch_of(f) for f in files})
-    both = (accounting, "artifact" if accounting == "full" else "full")
+    both = (comparison.accounting, "published" if comparison.accounting == "full" else "full")
     rows, others = (
         [layers.added(row, a) for row in r] for a, r in zip(both, (comparison.rows, comparison.others), strict=True)
     )
@@ -128,7 +131,7 @@ class _Layers:
         )  # fmt: skip
 
     def layer(self, name: str, arch: Arch, sizes: dict[str, int], freely: bool) -> dict[str, Estimate]:
-        """One linear layer, under both accountings; it is the quickest, then that which moves least, under either."""
+        """One linear layer under both accountings, by the quickest mapping, then the one with least traffic."""
         key = (arch.name, tuple(sorted(sizes.items())), freely)
         if key not in self.known:
             if name not in self.files:

@@ -1,4 +1,4 @@
-"""Comparisons as tables for a person."""
+"""Comparisons as tables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,9 @@ from fusemax.view import Table
 if TYPE_CHECKING:
     from fusemax.study.compare import Comparison, Row
 
-ARTIFACT = "artifact accounting has no register files and no drains, as the published numbers have none"
+PUBLISHED = "published accounting has no register files and no drains, as the published numbers have none"
 WORTH_A_NOTE = 0.01
 """A ratio that changes by more than this between accountings is worth a note."""
-
-
-def comparison_text(comparison: Comparison, width: int | None = None) -> str:
-    """All tables of a comparison, in at most `width` columns, if that is possible."""
-    return "\n\n".join(table.text(width) for table in comparison_tables(comparison))
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
@@ -40,14 +35,13 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     if ratios and len(comparison.points) > 1:
         yield _averages(comparison)
     if comparison.notes:
-        told = (ARTIFACT,) if accounting_notes(comparison) else ()
+        told = (PUBLISHED,) if accounting_notes(comparison) else ()
         yield Table("Notes", below=(*comparison.notes, *told))
 
 
 def _legend(comparison: Comparison) -> tuple[str, ...]:
-    if any(row.bound == SYNCHRONIZATION for row in comparison.rows):
-        return (f"{SYNCHRONIZATION}: no unit is busy all the time, stages wait for each other",)
-    return ()
+    limited = any(row.bound == SYNCHRONIZATION for row in comparison.rows)
+    return (f"{SYNCHRONIZATION}: no unit is busy all the time, stages wait for each other",) if limited else ()
 
 
 def _cells(row: Row, units: Sequence[str], at: bool, ratios: bool) -> tuple[str, ...]:
@@ -83,13 +77,13 @@ def _averages(comparison: Comparison) -> Table:
 
 
 def accounting_notes(comparison: Comparison) -> tuple[str, ...]:
-    """For each mapping whose energy ratio depends on the accounting, by how much it does."""
+    """A note for each mapping whose energy ratio depends on the accounting, with both ratios."""
     found = []
     for mapping in comparison.mappings if comparison.others else ():
         mine = _means(comparison.of(mapping))[2]
         other = _means([row for row in comparison.others if row.mapping == mapping])[2]
         if abs(other / mine - 1) > WORTH_A_NOTE:
-            name = "full" if comparison.accounting == "artifact" else "artifact"
+            name = "full" if comparison.accounting == "published" else "published"
             found.append(
                 f"energy of {mapping} over {comparison.baseline}'s: {mine:.4g} under {comparison.accounting} accounting, "
                 f"{other:.4g} under {name} ({other / mine - 1:+.1%})"

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 
 from fusemax import Analysis, Cascade, Checked, analyze, check, parse
 from fusemax.analysis.explain import explain
-from fusemax.analysis.tables import report
 from fusemax.report.graph import picture_of
 from fusemax.validate import solve_shapes
 from fusemax.validate.shapes import shape_names
@@ -53,7 +52,7 @@ def test_results_always_print(cascade: Cascade) -> None:
 def assert_prints(checked: Checked, analysis: Analysis) -> None:
     """All ways in which an analysis shows itself."""
     assert sorted("".join(str(analysis).replace("-", "").split())) == sorted(
-        "".join(report(analysis, 70).replace("-", "").split())
+        "".join(analysis.text(70).replace("-", "").split())
     )
     read_html(analysis._repr_html_())
     data = json.loads(json.dumps(analysis.to_json(), allow_nan=False))
@@ -74,7 +73,7 @@ def test_pictures_are_always_in_order(cascade: Cascade) -> None:
     analysis = analyze(checked)
     if not analysis.groups:
         return
-    picture = picture_of(checked, analysis)
+    picture = picture_of(analysis)
     for one, other in combinations(picture.boxes, 2):
         beside = abs(one.x - other.x) > (one.width + other.width) / 2
         assert beside or one.bottom > other.top or other.bottom > one.top

@@ -6,7 +6,7 @@ import pytest
 
 from fusemax import FusemaxError, analyze, load_cascade, parse
 from fusemax.analysis.explain import explain
-from fusemax.analysis.tables import LONGEST, report
+from fusemax.analysis.tables import LONGEST
 from fusemax.resources import names
 from fusemax.syntax.load import load_arch
 from tests.conftest import Golden
@@ -110,7 +110,7 @@ def test_a_cascade_of_scalars_has_no_ranks() -> None:
 def test_a_narrow_terminal(golden: Golden) -> None:
     """In 80 columns tables fold, accesses stay whole, and nothing is lost."""
     analysis = analyze(load_cascade("attention-1pass"), SHAPES, buffer_bytes=2**24, arch=load_arch("fusemax-cloud"))
-    text = report(analysis, 80)
+    text = analysis.text(80)
     golden(f"{text}\n", "analyze/attention-1pass-80-columns.txt")
     assert max(map(len, text.splitlines())) <= 80
     assert all(einsum.text.split(" = ")[0] in text for einsum in analysis.einsums)
@@ -121,7 +121,7 @@ def test_a_narrow_terminal(golden: Golden) -> None:
 def test_no_width_loses_words(name: str, width: int) -> None:
     """However narrow, a report has the same words as the wide one, whatever their order."""
     analysis = analyze(load_cascade(name))
-    wide, narrow = str(analysis).replace("-", ""), report(analysis, width).replace("-", "")
+    wide, narrow = str(analysis).replace("-", ""), analysis.text(width).replace("-", "")
     assert sorted("".join(wide.split())) == sorted("".join(narrow.split()))
 
 

@@ -141,7 +141,7 @@ cascade c  # its name
 arch    a
 # before the choice
 choose  from t.csv by model  # chosen
-artifact uncounted exp  # not counted
+published uncounted exp  # not counted
 
 # on splits
 split m: m1, m0 = 4  # inside
@@ -185,7 +185,7 @@ def test_the_canonical_form() -> None:
 split  p : p1,p0=(rows)/ ( 2*array2d.rows )
 arch a
 mapping   m( rows=P ,kept=QK   A )
-artifact uncounted exp
+published uncounted exp
 choose from t.csv by model
 cascade c
 for   b ,h :
@@ -203,7 +203,7 @@ mapping m(rows = P, kept = QK A)
 cascade c
 arch    a
 choose  from t.csv by model
-artifact uncounted exp
+published uncounted exp
 
 split p: p1, p0 = rows / (2 * array2d.rows)
 

@@ -66,7 +66,7 @@ def test_undominated(rows: list[list[int]]) -> None:
 CASES = {
     "matmul": Case(SMALL["matmul"], small(lengths=2), {"M": 4, "N": 3, "K": 2}),
     "matmul-slow": Case(SMALL["matmul"], small(lengths=4, bandwidth=1e8, buffer=16), {"M": 4, "N": 2, "K": 3}),
-    "matmul-artifact": Case(SMALL["matmul"], small("flat-cloud", 2), {"M": 2, "N": 4, "K": 4}, "artifact"),
+    "matmul-artifact": Case(SMALL["matmul"], small("flat-cloud", 2), {"M": 2, "N": 4, "K": 4}, "published"),
     "chain": Case(SMALL["chain"], small(lengths=2, bandwidth=1e9), {"M": 6, "K": 4}),
     "softmax-rows": Case(SMALL["softmax-rows"], small(lengths=4, bandwidth=1e9), {"M": 4, "P": 3}),
 }

@@ -193,7 +193,7 @@ def cases(draw: DrawFn) -> Case:
         bandwidth=draw(st.sampled_from((1e8, 1e9, 2e10, 4e11))),
     )
     shapes = {rank: draw(sizes) for rank in checked.ranks if rank not in ("M0", "M1")}
-    return Case(checked, arch, shapes, draw(st.sampled_from(("full", "artifact"))))
+    return Case(checked, arch, shapes, draw(st.sampled_from(("full", "published"))))
 
 
 @settings(max_examples=25, deadline=None, phases=[Phase.generate])

@@ -10,8 +10,9 @@ from fusemax import Estimate, check, evaluate, load_arch, load_cascade, load_map
 from fusemax.bind.bind import bind
 from fusemax.bind.parameters import chosen_for
 from fusemax.mapper import MapResult, map_cascade
-from fusemax.report.simulations import TOLERANCE, check_numbers
+from fusemax.report.simulations import check_numbers
 from fusemax.sim.simulate import run
+from fusemax.sim.trace import TOLERANCE
 from tests.model.test_published import at
 from tests.sim.machines import small
 

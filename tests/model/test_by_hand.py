@@ -87,8 +87,8 @@ def test_a_word_that_is_multicast_is_written_everywhere() -> None:
 def test_the_published_accounting() -> None:
     """It charges neither registers, nor the words that leave a buffer to be stored, nor what a mapping names."""
     text = "input A[M]\noutput Z[M]\nZ[m] = exp(A[m]) + A[m]"
-    body = "artifact uncounted exp\nsplit m: m1, m0 = 4\nhold A, Z in buffer\nfor m1: on array1d (lanes: m0): Z"
-    full, published = (cost(text, body, {"M": 8}, accounting=accounting) for accounting in ("full", "artifact"))
+    body = "published uncounted exp\nsplit m: m1, m0 = 4\nhold A, Z in buffer\nfor m1: on array1d (lanes: m0): Z"
+    full, published = (cost(text, body, {"M": 8}, accounting=accounting) for accounting in ("full", "published"))
     # 8 words. dram: 8 read, 8 written, in accesses of four words: 2 * 100 + 2 * 120. Buffer, two words an access: A comes
     # and Z is made, 16 written; A is read, and under `full` also Z, to be stored.
     dram = 2 * 100 + 2 * 120

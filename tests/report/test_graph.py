@@ -12,6 +12,7 @@ from fusemax import Checked, FusemaxError, analyze, check, load_cascade, parse
 from fusemax.analysis import Analysis
 from fusemax.ir.checked import When
 from fusemax.report.drawing import draw
+from fusemax.report.figures import save
 from fusemax.report.graph import MOST_LINES, Arrow, Box, Picture, Point, picture_of
 from fusemax.resources import names
 
@@ -31,7 +32,7 @@ def pictured(cascade: str, rank: str | None = None) -> tuple[Checked, Analysis, 
     """A cascade by its text or name, and its picture."""
     checked = check(parse(cascade) if "=" in cascade else load_cascade(cascade), complete=False)
     analysis = analyze(checked)
-    return checked, analysis, picture_of(checked, analysis, rank)
+    return checked, analysis, picture_of(analysis, rank)
 
 
 def every_picture() -> list[tuple[str, str]]:
@@ -215,14 +216,14 @@ def test_a_drawing_is_the_same_every_time(name: str, tmp_path: Path) -> None:
     """Equal pictures are equal files, so that they can be kept under version control."""
     for suffix in (".svg", ".pdf"):
         first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
-        draw(pictured(name)[2], first)
-        draw(pictured(name)[2], second)
+        save(draw(pictured(name)[2]), first)
+        save(draw(pictured(name)[2]), second)
         assert first.read_bytes() == second.read_bytes()
 
 
 def svg_texts(picture: Picture, path: Path) -> list[str]:
     """The texts of a drawing."""
-    draw(picture, path)
+    save(draw(picture), path)
     tree = ElementTree.parse(path)
     return ["".join(node.itertext()) for node in tree.iter("{http://www.w3.org/2000/svg}text")]
 
@@ -246,13 +247,13 @@ def test_what_is_written(tmp_path: Path) -> None:
 def test_names_are_not_mathematics(tmp_path: Path) -> None:
     """A dollar in the name of a file is a dollar."""
     checked = check(parse("input A[K]\nZ = A[k] * A[k]", "my$x^2$.cascade"))
-    assert "my$x^2$: 1 pass over K" in svg_texts(picture_of(checked, analyze(checked)), tmp_path / "a.svg")
+    assert "my$x^2$: 1 pass over K" in svg_texts(picture_of(analyze(checked)), tmp_path / "a.svg")
 
 
 def test_letters_that_the_font_lacks(tmp_path: Path) -> None:
     """They are drawn as boxes, without a warning."""
     checked = check(parse("input A[K]\nZ = A[k] * A[k]", "注意力.cascade"))
-    draw(picture_of(checked, analyze(checked)), tmp_path / "a.png")
+    save(draw(picture_of(analyze(checked))), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -262,7 +263,7 @@ def test_a_huge_cascade_has_a_picture(tmp_path: Path) -> None:
     text = "\n".join(f"S{i} = Z{i - 1}[m]\nZ{i}[m] = exp(Z{i - 1}[m] - S{i})" for i in range(1, 151))
     _, _, picture = pictured(text)
     assert len(picture.barriers) == 150
-    draw(picture, tmp_path / "a.png")
+    save(draw(picture), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
 
 

@@ -10,12 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from fusemax import evaluate
 from fusemax.mapper.pareto import Front, FrontPoint, _Collector
-from fusemax.report import fronts
-from fusemax.report.fronts import draw_front
 from fusemax.syntax.load import load_mapping
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.conftest import ROOT, Called, Golden
@@ -112,12 +109,9 @@ def test_a_picture_of_three_axes(call: Called) -> None:
     ]  # fmt: skip
 
 
-def test_lines_of_panels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_panels() -> None:
     """In a panel the line is through what none beats in its two axes; what is good by the third is a point off the line."""
-    drawn: list[Figure] = []
-    monkeypatch.setattr(fronts, "save", lambda figure, path: drawn.append(figure))
-    draw_front(front((1.0, 30.0, 400.0), (2.0, 20.0, 900.0), (3.0, 40.0, 2.0)), tmp_path / "a.svg")
-    by_energy, by_buffer = drawn[0].axes
+    by_energy, by_buffer = front((1.0, 30.0, 400.0), (2.0, 20.0, 900.0), (3.0, 40.0, 2.0)).plot().axes
     assert line(by_energy) == [(20.0, 2.0), (30.0, 1.0)]
     assert line(by_buffer) == [(2.0, 3.0), (400.0, 1.0)]
     assert (by_energy.get_xscale(), by_buffer.get_xscale(), by_buffer.get_yscale()) == ("linear", "log", "linear")
@@ -194,7 +188,7 @@ def test_mistakes(call: Called, arguments: tuple[str, ...], message: str) -> Non
 
 def test_text_of_layers(call: Called, golden: Golden) -> None:
     """Whole encoder layers beside each other, with their averages."""
-    status, out, err = call(*LAYERS, "--accounting", "artifact")
+    status, out, err = call(*LAYERS, "--accounting", "published")
     assert (status, err) == (0, "")
     golden(out, "cli/compare-end-to-end.txt")
 

@@ -8,10 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from fusemax.errors import FusemaxError
-from fusemax.report.files import write_whole
+from fusemax.report.figures import COLORS, HATCHES, save
 from fusemax.report.plots import (
-    COLORS,
-    HATCHES,
     Chart,
     Series,
     Stack,
@@ -75,7 +73,7 @@ def texts(svg: Path) -> list[str]:
 
 def test_a_picture_says_what_it_shows(comparison: Comparison, tmp_path: Path) -> None:
     """Titles, models, lengths, mappings and values stand in the picture."""
-    draw_charts(comparison_charts(comparison.against("slow")), tmp_path / "x.svg")
+    save(draw_charts(comparison_charts(comparison.against("slow"))), tmp_path / "x.svg")
     shown = texts(tmp_path / "x.svg")
     for text in ("Speed-up over slow", "Utilization of wide", "bert", "xlm", "1K", "4K", "slow", "fast", "4", "50%"):
         assert text in shown
@@ -84,7 +82,7 @@ def test_a_picture_says_what_it_shows(comparison: Comparison, tmp_path: Path) ->
 def test_the_same_comparison_gives_the_same_bytes(comparison: Comparison, tmp_path: Path) -> None:
     """A picture has no date and no random names in it."""
     for name in ("a.svg", "b.svg"):
-        draw_charts(comparison_charts(comparison), tmp_path / name)
+        save(draw_charts(comparison_charts(comparison)), tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
@@ -92,14 +90,14 @@ def test_the_same_comparison_gives_the_same_bytes(comparison: Comparison, tmp_pa
 def test_every_kind_of_file(comparison: Comparison, tmp_path: Path, suffix: str, start: bytes) -> None:
     """The suffix decides what is written."""
     path = tmp_path / f"x{suffix}"
-    draw_charts(comparison_charts(comparison), path)
+    save(draw_charts(comparison_charts(comparison)), path)
     assert path.read_bytes().startswith(start)
 
 
 def test_stacked_bars(tmp_path: Path) -> None:
     """Each stack has its label, and each part is in the legend once."""
     stacks = (Stack(("bert", 1024), "one", {"QK": 0.25, "AV": 0.5}), Stack(("bert", 1024), "two", {"QK": 1.0}))
-    draw_charts([StackedChart("by Einsum", "utilization", stacks)], tmp_path / "x.svg")
+    save(draw_charts([StackedChart("by Einsum", "utilization", stacks)]), tmp_path / "x.svg")
     shown = texts(tmp_path / "x.svg")
     assert [shown.count(text) for text in ("one", "two", "QK", "AV", "by Einsum")] == [1, 1, 1, 1, 1]
 
@@ -107,7 +105,7 @@ def test_stacked_bars(tmp_path: Path) -> None:
 def test_a_missing_value_leaves_its_place_empty(tmp_path: Path) -> None:
     """A mapping without a value at a point has no bar there, and the marks of others stay where they are."""
     chart = Chart("t", "a", (("m", 1), ("m", 2)), (Series("x", (None, 3.0), (None, 2.5)), Series("y", (1.0, None))))
-    draw_charts([chart], tmp_path / "x.svg")
+    save(draw_charts([chart]), tmp_path / "x.svg")
     shown = texts(tmp_path / "x.svg")
     assert "3" in shown
     assert "published" in shown
@@ -116,14 +114,14 @@ def test_a_missing_value_leaves_its_place_empty(tmp_path: Path) -> None:
 
 def test_shapes_alone_have_no_names_below_the_axis(tmp_path: Path) -> None:
     """Without a model there is one group of bars, and nothing below it."""
-    draw_charts(comparison_charts(Comparison((row("slow", None, None, 1.0),), None, "full")), tmp_path / "x.svg")
+    save(draw_charts(comparison_charts(Comparison((row("slow", None, None, 1.0),), None, "full"))), tmp_path / "x.svg")
     assert "None" not in texts(tmp_path / "x.svg")
 
 
 def test_many_mappings_and_points(tmp_path: Path) -> None:
     """More mappings than colours, at more points than have room for values, still fit on a page."""
     rows = tuple(row(f"m{n}", model, 2**e, n + 1.0) for n in range(11) for model in ("a", "b") for e in range(8, 14))
-    draw_charts(comparison_charts(Comparison(rows, None, "full").against("m0")), tmp_path / "x.svg")
+    save(draw_charts(comparison_charts(Comparison(rows, None, "full").against("m0"))), tmp_path / "x.svg")
     shown = texts(tmp_path / "x.svg")
     assert {f"m{n}" for n in range(11)} <= set(shown)
 
@@ -139,9 +137,9 @@ def test_a_picture_is_written_whole_or_not_at_all(
         target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fusemax.report.plots.save", fail)
+    monkeypatch.setattr("fusemax.report.figures.save", fail)
     with pytest.raises(FusemaxError, match="cannot be written: no space left on device"):
-        write_whole(path, lambda temporary: draw_charts(comparison_charts(comparison), temporary))
+        comparison.plot(path)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -157,7 +155,7 @@ def test_without_matplotlib(comparison: Comparison, tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(FusemaxError) as error:
-        draw_charts(comparison_charts(comparison), tmp_path / "x.png")
+        save(draw_charts(comparison_charts(comparison)), tmp_path / "x.png")
     assert str(error.value) == "pictures need matplotlib, which is not installed\nhint: pip install 'fusemax[plot]'"
 
 
@@ -165,5 +163,5 @@ def test_without_matplotlib(comparison: Comparison, tmp_path: Path, monkeypatch:
 def test_the_published_five(tmp_path: Path) -> None:
     """A real comparison becomes a picture."""
     found = compare(["unfused", "flat", "fusemax-binding"], ["bert", "xlm"], [1024, 16384], baseline="flat")
-    draw_charts(comparison_charts(found), tmp_path / "x.png")
+    save(draw_charts(comparison_charts(found)), tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 20_000

@@ -12,7 +12,7 @@ from fusemax.errors import FusemaxError
 from fusemax.ir.study import Shows, Study
 from fusemax.report.plots import Chart, StackedChart
 from fusemax.report.reproduce import Reproduction, reproduce, utilization_by_einsum
-from fusemax.report.reproduce_files import check_folder, values_csv, write_folder
+from fusemax.report.reproduce_files import check_folder, write_folder
 from fusemax.syntax.load import load_study
 from tests.conftest import Golden
 
@@ -96,7 +96,7 @@ def test_the_json(found: Reproduction) -> None:
 
 def test_the_csv(found: Reproduction) -> None:
     """Every row is there, with what was published of it where something was."""
-    rows = list(csv.DictReader(io.StringIO(values_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(found.to_csv())))
     assert len(rows) == 120
     published = [row for row in rows if row["published_latency_s"]]
     assert len(published) == 30

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from fusemax.report.runs import Output, RunReport, largest_difference, summarize
+from fusemax.report.runs import Output, RunResult, largest_difference, summarize
 
 
 def array(*values: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -43,9 +43,9 @@ def test_an_output_in_a_few_numbers() -> None:
     assert (nothing.not_finite, nothing.difference) == (1, 0.0)
 
 
-def report(*outputs: Output, against: str | None = "other", seed: int | None = 7) -> RunReport:
+def report(*outputs: Output, against: str | None = "other", seed: int | None = 7) -> RunResult:
     """A report of some outputs."""
-    return RunReport("mine", against, {"M": 4, "P": 2}, seed, 0.5, outputs)
+    return RunResult("mine", against, {"M": 4, "P": 2}, seed, 0.5, outputs)
 
 
 Z = Output("Z", ("M", "P"), (4, 2), -1.5, 0.25, 2.0, 0, 1e-12)

@@ -16,7 +16,6 @@ from xml.etree import ElementTree
 
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from fusemax import FusemaxError, load_arch, load_cascade, load_mapping, resources, simulate
 from fusemax.report import gantt
@@ -320,7 +319,7 @@ def test_a_mapping_is_needed(call: Called) -> None:
 
 def test_a_picture_says_what_it_shows(trace: Trace, tmp_path: Path) -> None:
     """A band for each unit and the channel, a legend of the Einsums and transfers, and the cycles of the window."""
-    draw_gantt((trace,), tmp_path / "a.svg")
+    trace.plot(tmp_path / "a.svg")
     shown = texts(tmp_path / "a.svg")
     assert [text for text in shown if text in ("array2d", "array1d", "dram")] == ["array2d", "array1d", "dram"]
     assert {task.name for task in trace.slices} <= set(shown)
@@ -330,7 +329,7 @@ def test_a_picture_says_what_it_shows(trace: Trace, tmp_path: Path) -> None:
 def test_large_tasks_are_labelled(trace: Trace, tmp_path: Path) -> None:
     """In a narrow window each task has its Einsum and what changes of its coordinates, where it can be seen."""
     window = replace(trace, window=(275.0, 290.0), slices=touching(trace, 275.0, 290.0))
-    (axes,) = drawn(window, tmp_path)
+    (axes,) = drawn(window)
     labels = {text.get_text(): text.get_position()[0] for text in axes.texts}
     assert {label.split("\n")[0] for label in labels} >= {"SLN", "PRM"}
     assert all(275 < at < 290 for at in labels.values())
@@ -342,14 +341,14 @@ def test_a_task_that_is_longer_than_the_window(trace: Trace, tmp_path: Path) -> 
     """What is seen of it is labelled in its middle, though it begins before and ends after."""
     long = Slice("array2d", "Z", 0, 0, {"m": 1}, 0.0, 0.0, 1000.0, None, None)
     early = Slice("array1d", "Y", 1, 0, {"m": 2}, 0.0, 50.0, 110.0, None, None)
-    (axes,) = drawn(replace(trace, window=(100.0, 200.0), slices=(early, long)), tmp_path)
+    (axes,) = drawn(replace(trace, window=(100.0, 200.0), slices=(early, long)))
     assert [(text.get_text(), *text.get_position()) for text in axes.texts] == [("Z\n1", 150.0, 0), ("Y\n2", 105.0, 1)]
     assert axes.get_xlim() == (100.0, 200.0)
 
 
 def test_several_runs_below_each_other(trace: Trace, tmp_path: Path) -> None:
     """As in the paper: the same window of two bindings."""
-    axes = drawn(trace, tmp_path, replace(trace, mapping="other"))
+    axes = drawn(trace, replace(trace, mapping="other"))
     assert [one.get_title(loc="left").split()[0] for one in axes] == ["fusemax-binding", "other"]
 
 
@@ -359,7 +358,7 @@ def test_too_many_tasks_for_a_picture(
     """A picture in which nothing could be told apart is refused, and the message offers a smaller window."""
     monkeypatch.setattr(gantt, "MOST_DRAWN", len(trace.slices) - 1)
     with pytest.raises(FusemaxError, match=f"the window has {len(trace.slices)} tasks") as refused:
-        draw_gantt((trace,), tmp_path / "a.svg")
+        trace.plot(tmp_path / "a.svg")
     assert "give a smaller `--window`, in cycles" in str(refused.value)
     status, out, err = call(*SMALL, "--plot", "a.png")
     assert (status, out) == (1, "")
@@ -373,10 +372,6 @@ def touching(trace: Trace, begin: float, end: float) -> tuple[Slice, ...]:
     return tuple(task for task in trace.slices if task.end >= begin and task.start < end)
 
 
-def drawn(trace: Trace, folder: Path, *more: Trace) -> list[Axes]:
-    """The panels of a picture, as they are saved."""
-    figures: list[Figure] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gantt, "save", lambda figure, path: figures.append(figure))
-        draw_gantt((trace, *more), folder / "a.svg")
-    return figures[0].axes
+def drawn(*traces: Trace) -> list[Axes]:
+    """The panels of a picture."""
+    return draw_gantt(traces).axes

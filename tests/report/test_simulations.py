@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from math import inf, nan
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from fusemax import FusemaxError, check, load_arch, load_cascade, load_mapping
 from fusemax.bind.bind import BoundMapping, bind
 from fusemax.ir.arch import Arch
-from fusemax.report.simulations import SimulationReport, check_numbers, difference, write_trace
+from fusemax.report.simulations import check_numbers, difference, write_trace
 from fusemax.sim import perfetto
 from fusemax.sim.simulate import run, task_count
 from fusemax.sim.trace import Slice
@@ -237,7 +238,7 @@ def test_difference_of_several_arrays() -> None:
 )
 def test_what_is_wrong(error: float | None, wrong: bool) -> None:
     """Numbers that differ by more than rounding are wrong, and the report says so first; unchecked ones are not."""
-    report = SimulationReport(run(bound()), "bert", 1024, error, ("chosen so",))
+    report = replace(run(bound()), model="bert", seq=1024, error=error, notes=("chosen so",))
     assert report.wrong is wrong
     head = next(iter(report.tables()))
     assert head.below[-1] == "note: chosen so"

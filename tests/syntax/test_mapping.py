@@ -405,8 +405,8 @@ MISTAKES = {
     "cases": ("case\n  x: on u: A\ncase r:\n  x: on u: A\n  x: on u: B\n  for b: on u: C\ncase s: on u: A\ncase t: 3"),
     "bare-keywords": "wait\nwait A:\nfor\nfor b: hold\nsplit\nchoose",
     "choices": (
-        "choose flat.csv by model\nchoose from flat.csv\nchoose from flat.csv by\nartifact exp\nartifact uncounted\n"
-        "artifact uncounted exp max\nfor b: on u: A"
+        "choose flat.csv by model\nchoose from flat.csv\nchoose from flat.csv by\npublished exp\npublished uncounted\n"
+        "published uncounted exp max\nfor b: on u: A"
     ),
     "declared-twice": "split p: p0, p1\nsplit p: p0, p1\nsplit q: q0, q0\narch b\nfor b: on u: A",
     "misplaced-declarations": "for b:\n  arch x\n  on u: A\nsplit p: p0\nfor b: split p: p0",

@@ -12,7 +12,7 @@ TEXT = """\
 name: s
 title: t
 source: a paper
-accounting: artifact
+accounting: published
 baseline: flat
 values: s.csv
 models: [bert]

@@ -33,6 +33,7 @@ from fusemax.ir.mapping import (
     UnitBlock,
     Wait,
 )
+from fusemax.moved import current
 from fusemax.syntax.source import shown
 from fusemax.units import bytes_of
 
@@ -125,7 +126,8 @@ class Builder:
             case "choose":
                 _, _, file, _, *keys = map(str, tree.children)
                 return Choose(file, tuple(keys), self.span(tree), self.comments)
-            case "artifact":
+            case "published":
+                current(str(tree.children[0]), self.span(tree.children[0]))
                 return Uncounted(self._distinct(tree.children[2:]), self.span(tree), self.comments)
             case "split":
                 _, variable, *rest = tree.children

@@ -26,7 +26,7 @@ FORMS = {
     "cascade": "cascade NAME",
     "arch": "arch NAME",
     "choose": "choose from FILE by model, seq",
-    "artifact": "artifact uncounted exp",
+    "published": "published uncounted exp",
     "split": "split p: p1, p0 = array2d.columns",
     "for": "for b, h:",
     "pipeline": "pipeline b, h:",
@@ -39,7 +39,7 @@ FORMS = {
     "wait": "wait LM",
     "on": "on array2d (rows: m0, columns: p0): QK over e",
 }
-DECLARING = ("mapping", "cascade", "arch", "choose", "artifact", "split")
+DECLARING = ("mapping", "cascade", "arch", "choose", "published", "split")
 _OPENING = ("for", "pipeline", "stages", "stage", "phase", "previous", "case", "on")
 _BRANCH = "below `case` stand its values, each with a body: `value: ...`"
 _EINSUM = "below `on` stand Einsums: `QK over e; LM`"
@@ -282,7 +282,7 @@ def _list(fault: Fault) -> Finding | None:
         return mistake.behind("nothing behind ','", "add a name, or remove the comma")
     words = TOKEN.findall(mistake.before)
     listing = {"for": "for", "pipeline": "pipeline", "stages": "stages", "hold": "hold", "split": "split",
-               "choose": "by", "artifact": "uncounted"}.get(fault.keyword)  # fmt: skip
+               "choose": "by", "published": "uncounted"}.get(fault.keyword)  # fmt: skip
     named = listing in words and mistake.last != listing and not (fault.keyword == "hold" and "in" in words)
     if named and mistake.last[:1].isalpha() and mistake.word[:1].isalpha():
         return mistake.here(f"a comma is missing before {shown(mistake.word)}", fault.form)

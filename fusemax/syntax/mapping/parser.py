@@ -182,7 +182,7 @@ def _keyword(statement: Declaration) -> str:
         case Choose():
             return "choose"
         case Uncounted():
-            return "artifact"
+            return "published"
         case Split():
             return "split"
     assert_never(statement)

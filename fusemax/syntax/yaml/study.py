@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from fusemax.errors import FusemaxError, Source, did_you_mean, in_order, listed
 from fusemax.ir.study import Averages, Figure, Published, Shows, SizesStudy, Study
-from fusemax.moved import moved_name
+from fusemax.moved import current, moved_name
 from fusemax.syntax.source import read_text
 from fusemax.syntax.yaml.nodes import Node, Scalar, Sequence_, read_yaml
 from fusemax.syntax.yaml.schema import SchemaReader, text_value
@@ -52,7 +52,7 @@ class _Reader(SchemaReader):
             self.value(keys, "name", text_value, ""),
             self.value(keys, "title", text_value, ""),
             self.value(keys, "source", text_value, ""),
-            self.value(keys, "accounting", text_value, ""),
+            self.value(keys, "accounting", lambda text, _: current(text), ""),
             self.value(keys, "baseline", text_value, ""),
             {name: self.text(label) for name, label in self.entries(keys.get("mappings"), "mapping")},
             tuple(map(self.text, self.items(keys.get("models"), "models"))),
