@@ -1,6 +1,6 @@
 # make demo         install fusemax and show what it does
 # make test         every check there is: style, types, tests, doctests, examples, packaging
-# make bench        measured times against their targets
+# make bench        measured times as ratios to a reference, beside their targets
 # make fuzz         random and damaged cascade texts against the parser and the checker
 # make test-latest  make test with the newest releases of all dependencies
 # make test-oldest  style and tests with the oldest releases that pyproject.toml allows, on Python 3.11
@@ -43,8 +43,9 @@ $(1)/ruff check $(CHECKS)
 	$(1)/pytest --numprocesses=auto
 endef
 
+bench: export OPENBLAS_NUM_THREADS := 1
 bench: .venv/installed | .cache/tmp
-	for benchmark in analyze model simulate mapper; do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
+	status=0; for benchmark in analyze model simulate mapper; do $(BIN)/python -m benchmarks.$$benchmark || status=1; done; exit $$status
 
 test-latest: .venv-latest/bin/python | .cache/tmp
 	.venv-latest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
