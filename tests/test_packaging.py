@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 import tarfile
 import tomllib
@@ -14,23 +13,16 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).parent.parent
+from tests.processes import ROOT, ran
+
 DATA = ("grammars", "cascades", "arch", "mappings")
 
 
 def run(*command: str | Path, cwd: Path, timeout: float) -> str:
     """What a command prints; a failure shows all of its output."""
     outside = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    finished = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=outside | {"PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=timeout,
-    )
-    assert finished.returncode == 0, f"{' '.join(map(str, command))}\n{finished.stdout}"
+    finished = ran(*command, cwd=cwd, env=outside | {"PYTHONDONTWRITEBYTECODE": "1"}, timeout=timeout)
+    assert finished.returncode == 0, f"{' '.join(map(str, command))}\n{finished.stdout}{finished.stderr}"
     return finished.stdout
 
 
