@@ -1,11 +1,14 @@
-# make demo    install fusemax and show what it does
-# make test    every check there is: style, types, tests, doctests, examples, packaging
-# make bench   measured times against their targets
-# make fuzz    random and damaged cascade texts against the parser and the checker
-# make clean   remove everything that make created
+# make demo         install fusemax and show what it does
+# make test         every check there is: style, types, tests, doctests, examples, packaging
+# make bench        measured times as ratios to a reference, beside their targets
+# make fuzz         random and damaged cascade texts against the parser and the checker
+# make test-latest  make test with the newest releases of all dependencies
+# make test-oldest  style and tests with the oldest releases that pyproject.toml allows, on Python 3.11
+# make lock         write requirements/ again: after a change of dependencies, or to move to newer releases
+# make clean        remove everything that make created
 #
-# Needs Python 3.11 or newer with venv, and make. Everything else is installed into .venv, and every cache
-# is kept in .cache, both inside this folder.
+# Needs Python 3.11 or newer with venv, and make. Everything else is installed into .venv (.venv-latest,
+# .venv-oldest), and every cache is kept in .cache, all inside this folder.
 
 CHECKS := fusemax tests benchmarks examples
 BIN    := .venv/bin
@@ -20,7 +23,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
 export TMPDIR := $(CURDIR)/.cache/tmp
 
-.PHONY: demo test bench fuzz clean
+.PHONY: demo test bench fuzz test-latest test-oldest lock clean
 .NOTPARALLEL:
 
 demo: .venv/installed | .cache/tmp
@@ -31,34 +34,69 @@ demo: .venv/installed | .cache/tmp
 	$(BIN)/fusemax compare unfused flat fusemax-binding --model bert,xlm --seq 1K,16K,256K --baseline flat
 
 test: .venv/installed-dev | .cache/tmp
-	$(BIN)/ruff check $(CHECKS)
-	$(BIN)/ruff format --check $(CHECKS)
-	$(BIN)/mypy --strict
-	$(BIN)/pytest --numprocesses=auto
+	$(call check,$(BIN))
 
+define check
+$(1)/ruff check $(CHECKS)
+	$(1)/ruff format --check $(CHECKS)
+	$(1)/mypy --strict
+	$(1)/pytest --numprocesses=auto
+endef
+
+bench: export OPENBLAS_NUM_THREADS := 1
 bench: .venv/installed | .cache/tmp
-	for benchmark in analyze model simulate mapper; do $(BIN)/python -m benchmarks.$$benchmark || exit 1; done
+	status=0; for benchmark in analyze model simulate mapper; do $(BIN)/python -m benchmarks.$$benchmark || status=1; done; exit $$status
+
+test-latest: .venv-latest/bin/python | .cache/tmp
+	.venv-latest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
+	$(call check,.venv-latest/bin)
+
+# What other packages of different ages warn each other of is no mistake here. mypy reads their types, which change more
+# often than what they do: it is for the releases of requirements/tested.txt alone.
+test-oldest: .venv-oldest/installed-dev | .cache/tmp
+	.venv-oldest/bin/ruff check $(CHECKS)
+	.venv-oldest/bin/ruff format --check $(CHECKS)
+	.venv-oldest/bin/pytest --numprocesses=auto -W default::DeprecationWarning
 
 fuzz: .venv/installed-dev | .cache/tmp
 	$(BIN)/python tests/fuzz.py --count 100000
 
 clean:
-	rm -rf .venv .cache dist .hypothesis
+	rm -rf .venv .venv-latest .venv-oldest .cache dist .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps make the second run quick: the package is installed as a link to this folder, so only a change of
-# pyproject.toml (dependencies, entry points) calls for a new installation.
-.venv/installed: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+# requirements/ has the exact releases: those with which everything is tested, and the oldest that pyproject.toml allows.
+# Both are constraints, so that `make demo` installs no tool of the developers. What builds the package comes first, from
+# the same list. Only a change of pyproject.toml or of the list calls for a new installation: the package is a link.
+.venv/installed: requirements/tested.txt pyproject.toml | .venv/bin/python
+	$(call install,.venv,$<,.)
+
+.venv/installed-dev: requirements/tested.txt pyproject.toml | .venv/bin/python
+	$(call install,.venv,$<,'.[dev]')
+	touch .venv/installed
+
+.venv-oldest/installed-dev: requirements/oldest.txt pyproject.toml | .venv-oldest/bin/python
+	$(call install,.venv-oldest,$<,'.[dev]')
+
+define install
+$(1)/bin/python -m pip install --quiet --constraint $(2) editables hatchling
+	$(1)/bin/python -m pip install --quiet --constraint $(2) --no-build-isolation --editable $(3)
 	touch $@
+endef
 
-.venv/installed-dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch .venv/installed $@
-
-.venv/bin/python: | .cache/tmp
+.venv-oldest/bin/python: PYTHON := python3.11
+.venv/bin/python .venv-latest/bin/python .venv-oldest/bin/python: | .cache/tmp
 	@test -n "$(PYTHON)" || { echo "fusemax needs Python 3.11 or newer (make PYTHON=/path/to/python)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+	$(PYTHON) -m venv $(@D:/bin=) || { rm -rf $(@D:/bin=); exit 1; }
+
+# uv resolves for all versions of Python at once, which pip cannot; it is installed for this alone.
+LOCK = .cache/lock/bin/uv --cache-dir .cache/uv --quiet pip compile --extra dev --python-version 3.11 --no-header --no-annotate --upgrade
+
+lock: | .cache/tmp
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --quiet --upgrade uv
+	$(LOCK) --universal --output-file requirements/tested.txt pyproject.toml
+	$(LOCK) --resolution lowest-direct --output-file requirements/oldest.txt pyproject.toml
 
 .cache/tmp:
 	mkdir -p $@

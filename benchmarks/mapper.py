@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from benchmarks.timing import Benchmark, report
+from benchmarks.timing import Benchmark, command, report
 from fusemax import MapResult, check, load_arch, load_cascade, load_mapping, map_cascade
 from fusemax.mapper.constraints import Fixed
 from fusemax.mapper.cost.candidates import Candidates, cost
@@ -20,6 +20,8 @@ MODELS = ("bert", "trxl", "t5", "xlm")
 LENGTHS = tuple(KIB * 4**n for n in range(6))
 WORDS = {"kept": ("QK", "A"), "qk": ("output",), "av": ("output",)}
 """One choice of FLAT's words, which is one tree; most candidates have to spill a share of what is kept."""
+
+ONE_HEAD = "map --cascade attention-1pass --arch fusemax-cloud --shape B=1,H=1,E=64,F=64,M=1024,P=1024".split()
 
 
 def shapes(model: str, length: int) -> dict[str, int]:
@@ -50,6 +52,7 @@ def benchmarks() -> tuple[Benchmark, ...]:
         candidates(),
         Benchmark("FLAT's best on BERT at 256K", 1, lambda: flat("bert", 256 * KIB)),
         Benchmark("FLAT's best for all 24 models and lengths", 20, lambda: [flat(*p) for p in product(MODELS, LENGTHS)], 1),
+        Benchmark("fusemax map attention-1pass, one head of 1,024 tokens", 3, lambda: command(*ONE_HEAD)),
         Benchmark("attention-1pass on fusemax-cloud, BERT at 4K", 30,
                   lambda: map_cascade("attention-1pass", "fusemax-cloud", shapes("bert", 4 * KIB)), 1),
     )  # fmt: skip

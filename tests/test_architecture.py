@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import fusemax
+from tests.processes import ROOT, ran
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fusemax"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -206,6 +205,12 @@ def undocumented_tests(tree: ast.Module) -> Iterator[str]:
                 yield f"{node.name} in line {node.lineno}"
 
 
+def started_processes(module: str, tree: ast.Module) -> Iterator[str]:
+    """Only tests.processes may start a process."""
+    if module != "tests.processes" and "subprocess" in set(imported(tree)):
+        yield "imports subprocess"
+
+
 @cache
 def parsed(path: Path) -> ast.Module:
     """The syntax tree of a file."""
@@ -339,7 +344,7 @@ def test_public_names_are_of_the_modules_that_they_name() -> None:
 def test_importing_the_package_is_light() -> None:
     """`import fusemax` loads none of the libraries that take long to load."""
     program = "import sys, fusemax; print(*sorted(sys.modules))"
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    finished = ran(sys.executable, "-c", program)
     assert finished.returncode == 0, finished.stderr
     assert set(finished.stdout.split()) & set(HEAVY) == set()
 
@@ -358,6 +363,11 @@ def test_third_party_imports_are_declared() -> None:
         yield from sorted(top for top in tops if DISTRIBUTION_OF.get(top, top) not in declared)
 
     assert violations(MODULES, undeclared) == ""
+
+
+def test_processes_have_one_home() -> None:
+    """Tests start processes by tests/processes.py, which ends all that is left of them."""
+    assert violations(TESTS, started_processes) == ""
 
 
 def test_every_test_says_what_it_shows() -> None:

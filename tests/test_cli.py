@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,8 @@ from click.shell_completion import CompletionItem, ShellComplete
 
 from fusemax import __version__
 from fusemax.cli import group, run
-from tests.conftest import ROOT, Golden
+from tests.conftest import Golden
+from tests.processes import FUSEMAX, computed_s, ran, started, wait_until
 
 Ran = tuple[int, str, str]
 Run = Callable[..., Ran]
@@ -37,14 +36,6 @@ def fusemax(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         return status, captured.out, captured.err
 
     return call
-
-
-def real(*arguments: str, stdin: bytes = b"", **options: object) -> subprocess.CompletedProcess[str]:
-    """The same in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "fusemax", *arguments], input=stdin.decode("latin-1"), capture_output=True, text=True,
-        timeout=60, cwd=ROOT, check=False,
-    )  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------------- help
@@ -138,7 +129,7 @@ def test_check_as_json(fusemax: Run, tmp_path: Path) -> None:
 
 def test_check_reads_standard_input() -> None:
     """`-` is standard input."""
-    finished = real("check", "-", stdin=b"input A[M]\nZ[m] = A[m]\n")
+    finished = ran(*FUSEMAX, "check", "-", text="input A[M]\nZ[m] = A[m]\n")
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "-: ok, 1 Einsum, A -> Z\n", "")
 
 
@@ -391,9 +382,7 @@ def test_completion_of_a_real_shell() -> None:
         "COMP_CWORD": "2",
     }
     program = "import sys; from fusemax.cli import group; group.main(prog_name='fusemax')"
-    finished = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=60, check=False
-    )
+    finished = ran(sys.executable, "-c", program, env=environment)
     assert finished.stdout == "plain,matmul\nfile,matm\n"
 
 
@@ -402,28 +391,25 @@ def test_completion_of_a_real_shell() -> None:
 
 def test_a_module_and_a_script_are_the_same() -> None:
     """`python -m fusemax` runs the command line."""
-    finished = real("--version")
+    finished = ran(*FUSEMAX, "--version")
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, f"fusemax, version {__version__}\n", "")
 
 
 def test_a_reader_that_leaves() -> None:
     """A broken pipe ends the command without a word."""
-    process = subprocess.Popen([sys.executable, "-m", "fusemax", "analyze", "encoder-layer", "--json"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)  # fmt: skip
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    assert process.stderr.read() == ""
-    process.stderr.close()
-    assert process.wait(timeout=60) == 1
+    end, start = os.pipe()
+    os.close(end)
+    with started(*FUSEMAX, "analyze", "encoder-layer", "--json", stdout=start) as process:
+        os.close(start)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
 def test_a_full_disk() -> None:
     """Output that cannot be written is told in one line."""
     with Path("/dev/full").open("w") as full:
-        finished = subprocess.run([sys.executable, "-m", "fusemax", "list"], stdout=full, stderr=subprocess.PIPE, text=True,
-                                  cwd=ROOT, timeout=60, check=False)  # fmt: skip
+        finished = ran(*FUSEMAX, "list", stdout=full)
     assert (finished.returncode, finished.stderr) == (
         1,
         "error: the output cannot be written: no space left on device\n",
@@ -433,9 +419,7 @@ def test_a_full_disk() -> None:
 def test_closed_standard_streams() -> None:
     """Whoever closes standard output wants none; that is no error."""
     script = f"exec {sys.executable} -m fusemax analyze matmul >&- <&-"
-    finished = subprocess.run(
-        ["sh", "-c", script], stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False
-    )
+    finished = ran("sh", "-c", script)
     assert (finished.returncode, finished.stderr) == (0, "")
 
 
@@ -460,11 +444,10 @@ def test_mistakes_exit_with_1(fusemax: Run, arguments: list[str]) -> None:
 def test_a_signal() -> None:
     """A command that is terminated exits with 128 and the number of the signal."""
     shapes = "B=4,H=8,E=64,F=64,M=4096,P=4096"
-    process = subprocess.Popen([sys.executable, "-m", "fusemax", "run", "attention", "--shape", shapes],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)  # fmt: skip
-    time.sleep(2.5)
-    process.terminate()
-    process.communicate(timeout=60)
+    with started(*FUSEMAX, "run", "attention", "--shape", shapes) as process:
+        wait_until(lambda: computed_s(process) > 1.5, process)
+        process.terminate()
+        process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
 
 
@@ -472,11 +455,10 @@ def test_a_signal() -> None:
 def test_an_interrupt() -> None:
     """Ctrl-C ends the command with 130 and without a traceback."""
     shapes = "B=4,H=8,E=64,F=64,M=2048,P=2048"
-    process = subprocess.Popen([sys.executable, "-m", "fusemax", "run", "attention", "--shape", shapes],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)  # fmt: skip
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with started(*FUSEMAX, "run", "attention", "--shape", shapes) as process:
+        wait_until(lambda: computed_s(process) > 1.5, process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.strip()) == (130, "", "interrupted")
 
 
@@ -496,8 +478,8 @@ def test_what_is_not_needed_is_not_loaded() -> None:
     heavy = "{'sympy', 'numpy', 'pint', 'lark', 'networkx', 'yaml', 'matplotlib'}"
     program = f"import sys; from fusemax.cli import run; run(sys.argv[1:]); print(sorted({heavy} & sys.modules.keys()))"
     for arguments, loaded in ((["--help"], set()), (["analyze", "attention-1pass"], {"sympy", "lark"})):
-        finished = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60,
-                                  cwd=ROOT, check=True)  # fmt: skip
+        finished = ran(sys.executable, "-c", program, *arguments)
+        assert finished.returncode == 0, finished.stderr
         found = set(json.loads(finished.stdout.splitlines()[-1].replace("'", '"')))
         assert found - {"networkx"} == loaded
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import builtins
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 
 from fusemax.cli import run
-from tests.conftest import ROOT
+from tests.processes import FUSEMAX, ran
 
 Run = Callable[..., str]
 EMPTY = "no statement in this file"
@@ -479,8 +477,7 @@ def test_a_cascade_of_scalars_has_no_picture(mistake: Run) -> None:
 )
 def test_real_processes_fail_alike(arguments: list[str]) -> None:
     """Status 1, a message on standard error, nothing on standard output, no traceback, no colours in a file."""
-    finished = subprocess.run([sys.executable, "-m", "fusemax", *arguments], input="Z[m = A[m]", capture_output=True, text=True,
-                              cwd=ROOT, timeout=60, check=False)  # fmt: skip
+    finished = ran(*FUSEMAX, *arguments, text="Z[m = A[m]")
     assert (finished.returncode, finished.stdout) == (1, "")
     assert "hint: " in finished.stderr
     assert "Traceback" not in finished.stderr

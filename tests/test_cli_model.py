@@ -3,15 +3,14 @@
 import csv
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fusemax.cli import group
 from tests.conftest import ROOT, Called, Golden
+from tests.processes import ran
 
 FIVE = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 BERT = ("--model", "bert", "--seq", "1K")
@@ -312,9 +311,7 @@ def completions(words: str) -> list[str]:
         "COMP_CWORD": str(words.count(" ")),
     }
     program = "from fusemax.cli import group; group(prog_name='fusemax')"
-    finished = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    finished = ran(sys.executable, "-c", program, env=environment)
     return [line.partition(",")[2] for line in finished.stdout.splitlines()]
 
 
@@ -346,10 +343,7 @@ def test_help(call: Called, golden: Golden, name: str) -> None:
 def loaded(arguments: list[str]) -> set[str]:
     """The modules that a command has loaded when it is done."""
     program = f"import sys; from fusemax.cli import run; run({arguments!r}); print(*sys.modules, file=sys.stderr)"
-    finished: Any = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    return set(finished.stderr.split())
+    return set(ran(sys.executable, "-c", program).stderr.split())
 
 
 def test_help_is_light() -> None:

@@ -1,12 +1,13 @@
 """The scripts of examples/ run, and print what the file beside each of them says."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.processes import ran
 
 FOLDER = Path(__file__).parent.parent / "examples"
 EXAMPLES = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
@@ -15,14 +16,7 @@ EXAMPLES = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 def run(example: Path, directory: Path) -> str:
     """What an example prints when a user runs it from another directory."""
     environment = os.environ | {"PYTHONUTF8": "1", "PYTHONWARNINGS": "error", "COLUMNS": "120"}
-    finished = subprocess.run(
-        [sys.executable, str(example)],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
+    finished = ran(sys.executable, example, cwd=directory, env=environment, timeout=120)
     assert finished.returncode == 0, f"{example.name} failed:\n{finished.stderr}"
     assert finished.stderr == ""
     return finished.stdout

@@ -2,31 +2,27 @@
 
 import os
 import re
-import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).parent.parent
+from tests.processes import ROOT, ran
+
 DATA = ("grammars", "cascades", "arch", "mappings")
 
 
 def run(*command: str | Path, cwd: Path, timeout: float) -> str:
     """What a command prints; a failure shows all of its output."""
     outside = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    finished = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=outside | {"PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=timeout,
-    )
-    assert finished.returncode == 0, f"{' '.join(map(str, command))}\n{finished.stdout}"
+    finished = ran(*command, cwd=cwd, env=outside | {"PYTHONDONTWRITEBYTECODE": "1"}, timeout=timeout)
+    assert finished.returncode == 0, f"{' '.join(map(str, command))}\n{finished.stdout}{finished.stderr}"
     return finished.stdout
 
 
@@ -74,7 +70,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_sdist_has_everything_that_make_needs(unpacked: Path) -> None:
     """Who has only the source archive has the package, its data, its tests and its commands."""
-    wanted = files("fusemax", *DATA, "docs", "examples", "tests", "benchmarks")
+    wanted = files("fusemax", *DATA, "docs", "examples", "tests", "benchmarks", "requirements")
     wanted |= {"Makefile", "pyproject.toml", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"}
     present = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert present - {"PKG-INFO", ".gitignore"} == wanted
@@ -95,21 +91,46 @@ def test_the_sdist_builds_the_same_wheel(unpacked: Path, wheel: Path, tmp_path: 
 @pytest.mark.slow
 def test_the_wheel_works_on_its_own(wheel: Path, tmp_path: Path) -> None:
     """Installed in a fresh environment, and called from another directory, fusemax lists what it ships."""
-    run(sys.executable, "-m", "venv", tmp_path, cwd=tmp_path, timeout=120)
+    here = "\n".join(f"{each.name}=={each.version}" for each in distributions() if each.name != "fusemax")
+    (tmp_path / "here.txt").write_text(here, encoding="utf-8")
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path, cwd=tmp_path, timeout=120)
     bin_ = tmp_path / ("Scripts" if os.name == "nt" else "bin")
-    run(bin_ / "python", "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path, timeout=600)
+    pip = (sys.executable, "-m", "pip", "--python", bin_ / "python", "install", "--quiet", "--no-compile")
+    run(*pip, "--constraint", tmp_path / "here.txt", wheel, cwd=tmp_path, timeout=600)
     listed = run(bin_ / "fusemax", "list", cwd=Path("/"), timeout=60).split()
     shipped = {path.stem for path in (ROOT / "cascades").glob("*.cascade")}
     assert shipped
     assert shipped <= set(listed)
 
 
+@pytest.mark.parametrize("name", ["tested", "oldest"])
+def test_every_dependency_has_a_release(name: str) -> None:
+    """requirements/ has releases of all that is declared, within its bound; the oldest are those of the bound."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    listed = [
+        Requirement(line) for line in (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8").splitlines()
+    ]
+    for wanted in map(Requirement, declared):
+        if wanted.name != "fusemax":
+            (bound,) = wanted.specifier
+            series = SpecifierSet(f"=={bound.version}.*") if name == "oldest" else wanted.specifier
+            releases = [each.specifier for each in listed if each.name == wanted.name.lower()]
+            assert releases, f"no release of {wanted.name}: make lock"
+            for (release,) in releases:
+                assert (bound.operator, release.operator) == (">=", "==")
+                assert release.version in series, f"{wanted.name}: make lock"
+
+
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", ".ci/run"])
 def test_the_documents_name_commands_that_exist(document: str) -> None:
     """Every `make something` in a document is a target of the Makefile."""
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     text = (ROOT / document).read_text(encoding="utf-8")
-    on_a_line = re.findall(r"^\s*(?:\$ )?make (\w+)\s*(?:#.*)?$", text, re.MULTILINE)
-    named = {*on_a_line, *re.findall(r"`make (\w+)`", text)}
+    on_a_line = re.findall(r"^\s*(?:\$ )?make ([\w-]+)\s*(?:#.*)?$", text, re.MULTILINE)
+    named = {*on_a_line, *re.findall(r"`make ([\w-]+)`", text)}
     assert named
     assert named <= targets

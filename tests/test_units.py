@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from fractions import Fraction
 
@@ -18,6 +17,7 @@ from fusemax.units import (
     readable_number,
     readable_seconds,
 )
+from tests.processes import ran
 
 
 @pytest.mark.parametrize(
@@ -192,5 +192,4 @@ def test_readable_seconds(seconds: float, text: str) -> None:
 def test_units_load_their_library_when_one_is_read() -> None:
     """Importing the module, and printing sizes, does not load pint."""
     program = "import sys; from fusemax.units import readable_bytes; readable_bytes(5); print('pint' in sys.modules)"
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert finished.stdout == "False\n"
+    assert ran(sys.executable, "-c", program).stdout == "False\n"

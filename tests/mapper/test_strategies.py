@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -22,6 +18,7 @@ from fusemax.mapper.pareto import pareto
 from fusemax.mapper.search.search import Entry, Search, TrialResult
 from fusemax.mapper.space.generated import Generated, State
 from fusemax.study.encoder_layer import end_to_end
+from tests.processes import FUSEMAX, started, terminal, wait_until
 from tests.sim.machines import small
 
 MATMUL = {"M": 8, "N": 4, "K": 6}
@@ -63,13 +60,14 @@ def test_interrupted_within_a_structure(monkeypatch: pytest.MonkeyPatch) -> None
 def test_interrupted_processes(jobs: str) -> None:
     """Ctrl-C reaches all processes of a search: it ends at once with the best so far, and without a traceback."""
     asked = ["--cascade", "attention-sink", "--arch", "fusemax-cloud", "--model", "bert", "--seq", "4K"]
-    command = [sys.executable, "-m", "fusemax", "map", *asked, "--limit", "1000000", "--jobs", jobs]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               cwd=Path(__file__).parents[2], start_new_session=True)  # fmt: skip
-    time.sleep(8)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (130, "")
+    command = (*FUSEMAX, "map", *asked, "--limit", "1000000", "--jobs", jobs)
+    with terminal() as (shown, end):
+        with started(*command, stderr=end) as process:
+            wait_until(lambda: "searching: " in shown(), process)
+            os.killpg(process.pid, signal.SIGINT)
+            out, _ = process.communicate(timeout=20)
+        assert all(line.startswith("searching: ") or not line.strip() for line in shown().split("\r"))
+    assert process.returncode == 130
     assert "interrupted: this is the best so far" in out
     assert " 0 trees and 0 candidates costed" not in out
 

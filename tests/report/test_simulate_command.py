@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +17,8 @@ from fusemax import FusemaxError, load_arch, load_cascade, load_mapping, resourc
 from fusemax.report import gantt
 from fusemax.report.gantt import draw_gantt
 from fusemax.sim.trace import Slice, Trace
-from tests.conftest import ROOT, Called, Golden
+from tests.conftest import Called, Golden
+from tests.processes import FUSEMAX, started, wait_until
 
 SIZES = {"B": 1, "H": 1, "E": 4, "F": 4, "M": 512, "P": 512}
 SMALL = ("simulate", "--mapping", "fusemax-binding", "--shape", ",".join(f"{r}={n}" for r, n in SIZES.items()))
@@ -240,27 +237,11 @@ def test_files_that_a_mapping_names_stand_beside_it(call: Called, tmp_path: Path
 
 def test_a_run_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
     """SIGTERM in the middle of a trace: the half-written file goes away."""
-    command = [
-        sys.executable,
-        "-m",
-        "fusemax",
-        "simulate",
-        "--mapping",
-        "fusemax-binding",
-        "--model",
-        "bert",
-        "--seq",
-        "1K",
-    ]
-    process = subprocess.Popen(
-        [*command, "--trace", "a.json"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    for _ in range(600):
-        if any(path.stat().st_size for path in tmp_path.iterdir()) or process.poll() is not None:
-            break
-        time.sleep(0.05)
-    process.terminate()
-    assert process.wait(30) == 128 + signal.SIGTERM
+    command = "simulate --mapping fusemax-binding --model bert --seq 1K --trace a.json"
+    with started(*FUSEMAX, *command.split(), cwd=tmp_path) as process:
+        wait_until(lambda: any(path.stat().st_size for path in tmp_path.iterdir()), process)
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
     assert not list(tmp_path.iterdir())
 
 
