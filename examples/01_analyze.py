@@ -1,4 +1,4 @@
-"""How many passes do two attention algorithms need, and what must they keep on chip?"""
+"""How many passes do two attention algorithms need, and which tensors live across them on chip?"""
 
 from fusemax import analyze, load_cascade
 
@@ -6,7 +6,7 @@ for name in ("attention-3pass", "attention-1pass"):
     analysis = analyze(load_cascade(name))
     keys = analysis.groups["M"]
     print(f"{name}: {keys.passes.passes} over the keys")
-    print(f"  lives across passes: {', '.join(keys.passes.live_tensors) or 'nothing'}")
+    print(f"  lives across passes: {', '.join(keys.passes.live_tensors) or '-'}")
     print(f"  least on chip, in elements for one query: {keys.footprint.elements}")
 
 # An analysis prints itself as the whole report; in a notebook it shows itself as tables.

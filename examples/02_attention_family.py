@@ -1,4 +1,4 @@
-"""Every shipped attention cascade: its passes over the keys, what it keeps, and whether it computes attention."""
+"""Every shipped attention cascade: its passes over the keys, its live footprint, and whether it computes attention."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A cascade of your own, and what you are told if it has mistakes: all of them at once, each with its place."""
+"""A cascade of your own, and the report of its mistakes: all of them at once, each with its place."""
 
 from fusemax import FusemaxError, check, parse
 

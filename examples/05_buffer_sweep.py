@@ -1,4 +1,4 @@
-"""How long may a sequence be before the live footprint leaves the buffer, and what does it cost then?"""
+"""How long may a sequence be before its live footprint exceeds the buffer, and how much traffic does it cost then?"""
 
 from fusemax import analyze, check, load_cascade
 
@@ -6,7 +6,9 @@ MIB = 2**20
 NAMES = ("attention-3pass", "attention-2pass-deferred", "attention-1pass")
 cascades = {name: check(load_cascade(name)) for name in NAMES}
 
-print("extra DRAM traffic in GiB for what lives across passes of the keys: 16 MiB buffer, 256 queries at a time")
+print(
+    "extra DRAM traffic in GiB of tensors that live across passes over the keys: 16 MiB buffer, 256 queries at a time"
+)
 print(f"{'keys':>9}" + "".join(f"{name:>27}" for name in cascades))
 for exponent in range(10, 22, 2):
     length = 2**exponent

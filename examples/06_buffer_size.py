@@ -13,7 +13,7 @@ SHAPES = {"B": 64, "H": 12, "E": 64, "F": 64, "M": 256 * KIB, "P": 256 * KIB}  #
 
 
 def with_buffer(arch: Arch, size_bytes: int) -> Arch:
-    """The same machine with another buffer. Its energy per access stays what it was, so only time and traffic mean anything."""
+    """The same machine with another buffer. Its energy per access stays the same, so only time and traffic have a meaning."""
     dram, buffer = arch.memories
     return replace(arch, memories=(dram, replace(buffer, size_bytes=size_bytes)))
 

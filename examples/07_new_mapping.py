@@ -1,8 +1,8 @@
-"""A mapping of your own: fuse the 3-pass cascade with its division deferred, and see where it stands."""
+"""A mapping of your own: fuse the 3-pass cascade with its division deferred, and compare it with others."""
 
 from fusemax import compare, parse_mapping
 
-# The softmax is divided once for each element of AV instead of once for each of A, so the 1D array has a pass less to do.
+# The softmax is divided once for each element of AV instead of once for each of A, so that the 1D array has one pass fewer.
 TEXT = """\
 mapping deferred
 cascade attention-3pass-deferred

@@ -1,4 +1,4 @@
-"""An accelerator of your own: what is it worth, and how does the best mapping change with it?
+"""An accelerator of your own: how fast is it, and how does the best mapping change with it?
 
 Name a file behind the script for a picture, if matplotlib is there.
 """
@@ -17,7 +17,7 @@ dram, buffer = fusemax.memories
 
 
 def smaller(rows: int, columns: int) -> Arch:
-    """FuseMax with fewer elements; energies of accesses stay what they were."""
+    """FuseMax with fewer elements; energies of accesses stay the same."""
     wide = replace(array2d, axes=(("rows", rows), ("columns", columns)))
     return replace(fusemax, units=(wide, replace(array1d, axes=(("lanes", columns),))))
 

@@ -22,6 +22,9 @@ from fusemax.ir.operators import REDUCERS
 from fusemax.validate import check, solve_shapes
 
 Array = NDArray[np.float64]
+Value = Array | np.float64  # of an expression: an array with all axes of a space, or one number
+Names = Mapping[str, Value | NDArray[np.int64]]
+Written = NDArray[np.bool_] | bool  # the points that have a value, over the kept variables; True for all
 Ranges = Mapping[str, tuple[int, int]]
 
 MOST_BYTES = 8 * 2**30
@@ -29,15 +32,15 @@ MOST_AXES = 32  # of an array, in NumPy before 2.0
 MOST_POINTS = 2**23  # of an iteration space, at a time
 
 
-def _sigmoid(x: Array) -> Any:
-    return 1 / (1 + np.exp(-x))
+def _sigmoid(x: Value) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)), np.float64)
 
 
-def _gelu(x: Array) -> Any:
+def _gelu(x: Value) -> Value:
     return 0.5 * x * (1 + np.asarray(np.frompyfunc(math.erf, 1, 1)(x / math.sqrt(2)), dtype=np.float64))
 
 
-def _take(a: Array, b: Array, which: Array) -> Any:
+def _take(a: Value, b: Value, which: Value) -> Array:
     return np.where((a != 0) & (b != 0), np.where(which == 0, a, b), 0.0)  # TeAAL's take: an intersection
 
 
@@ -104,12 +107,11 @@ def random_inputs(checked: Checked, sizes: Mapping[str, int], seed: int = 0) -> 
 def arrays_of(checked: Checked, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """The inputs as float64 arrays of the declared number of axes, each a copy."""
     known = [tensor.name for tensor in checked.inputs]
+    has = f"its inputs are {listed(known)}" if known else "it has no inputs"
     problems: list[Problem] = []
     for name in inputs:
         if name not in known:
-            near = did_you_mean(str(name), known) or (
-                f"its inputs are {listed(known)}" if known else "it has no inputs"
-            )
+            near = did_you_mean(str(name), known) or has
             problems.append(Problem(f"this cascade has no input '{name}'", None, near))
     arrays: dict[str, Array] = {}
     for tensor in checked.inputs:
@@ -198,7 +200,7 @@ class Space:
         }
 
     @cached_property
-    def mask(self) -> Any:
+    def mask(self) -> NDArray[np.bool_] | None:
         """Where the filters hold, with all axes; None without filters."""
         holds = [RELATIONS[c.relation](self.coordinates(c.form), 0) for c in self.einsum.constraints]
         return reduce(np.logical_and, holds) if holds else None
@@ -208,7 +210,7 @@ class Space:
         values = np.asarray(form.evaluate(self.sizes, self.at), np.int64)
         return values.reshape(values.shape or [1] * len(self.shape))
 
-    def gathered(self, use: Use, array: Array) -> Any:
+    def gathered(self, use: Use, array: Array) -> Array:
         """The elements of an array that an access reads, with all axes."""
         box = self.box(use, array.shape)
         if box is None:
@@ -241,19 +243,19 @@ class Space:
                 places[axis] = np.clip(places[axis], 0, length - 1)
         return tuple(places)
 
-    def written_places(self, extents: tuple[int, ...]) -> tuple[Any, ...]:
+    def written_places(self, extents: tuple[int, ...]) -> tuple[slice | NDArray[np.int64], ...]:
         """The part of its array that the target names, over the kept variables."""
         box = self.box(self.einsum.target, extents)
         if box is not None:
             return tuple(box.values())
         return tuple(map(self.without_reduced, self.places(self.einsum.target, extents, "written")))
 
-    def written(self) -> Any:
+    def written(self) -> Written:
         """The points over the kept variables at which some point of the reduction passes the filters."""
         reduced = tuple(range(len(self.einsum.kept), len(self.shape)))
         return True if self.mask is None else np.any(self.mask, axis=reduced)
 
-    def without_reduced(self, array: Any) -> Any:
+    def without_reduced(self, array: NDArray[Any]) -> NDArray[Any]:
         """An array that is 1 long along the reduced variables, without these axes."""
         return array.reshape(array.shape[: len(self.einsum.kept)])
 
@@ -273,7 +275,7 @@ class Run:
     def __init__(self, checked: Checked, sizes: Mapping[str, int], arrays: dict[str, Array]) -> None:
         self.checked, self.sizes, self.arrays = checked, sizes, arrays
         self.ops = {op.name: op for op in checked.cascade.ops}
-        self.constants: dict[str, Any] = {name: np.float64(size) for name, size in sizes.items()}
+        self.constants: dict[str, Value] = {name: np.float64(size) for name, size in sizes.items()}
         for param in checked.cascade.params:
             self.constants[param.name] = self.value(param.value, self.constants)
         for tensor in checked.tensors.values():
@@ -319,17 +321,17 @@ class Run:
             at = space.written_places(array.shape)
             array[at] = values if written is True else np.where(written, values, array[at])
 
-    def reduced(self, space: Space) -> tuple[Any, Any]:
+    def reduced(self, space: Space) -> tuple[Array, Written]:
         """The values over the kept variables, and the points that have one."""
         for last in space.einsum.reductions[-1:]:
             parts = [self.reduced(half) for half in space.halves(last.variables)]
             if parts:
-                values, written = zip(*parts, strict=True)
-                return UFUNCS[last.reducer](*values).astype(np.float64), np.logical_or(*written)
+                each, written = zip(*parts, strict=True)
+                return UFUNCS[last.reducer](*each).astype(np.float64), np.logical_or(*written)
         values = self.contracted(space)
         return self.mapped_and_reduced(space) if values is None else (values, space.written())
 
-    def contracted(self, space: Space) -> Any:
+    def contracted(self, space: Space) -> Array | None:
         """A sum of products by `np.einsum`; None for other expressions, and if it is not finite (for a mask, 0 * inf is 0)."""
         factors = tuple(_factors(space.einsum.expr))
         if len(factors) == 1 or {reduction.reducer for reduction in space.einsum.reductions} != {"add"}:
@@ -348,7 +350,7 @@ class Run:
         shape = [length if axis in ranging else 1 for axis, length in enumerate(space.shape[:kept])]
         return result.reshape(shape) if np.isfinite(result).all() else None
 
-    def mapped_and_reduced(self, space: Space) -> tuple[Any, Any]:
+    def mapped_and_reduced(self, space: Space) -> tuple[Array, Written]:
         """Map over the whole box, then reduce."""
         values = np.broadcast_to(self.value(space.einsum.expr, self.names(space), space), space.shape)
         written = np.broadcast_to(True if space.mask is None else space.mask, space.shape)
@@ -360,11 +362,11 @@ class Run:
             values = UFUNCS[reduction.reducer].reduce(values, axis=axes, keepdims=True).astype(np.float64)
         return space.without_reduced(values), space.written()
 
-    def names(self, space: Space) -> dict[str, Any]:
+    def names(self, space: Space) -> Names:
         """The values of bare names in an Einsum: rank variables, parameters and shapes."""
         return {**self.constants, **space.at}
 
-    def value(self, expr: Expr, names: Mapping[str, Any], space: Space | None = None) -> Any:
+    def value(self, expr: Expr, names: Names, space: Space | None = None) -> Value:
         """The value of an expression, with all axes of the space where it reads a tensor or a rank variable."""
         match expr:
             case Number(value):

@@ -83,11 +83,8 @@ def _checked_tiles(checked: Checked, tiles: Mapping[str, int], sizes: Mapping[st
 
 
 def _traffic(checked: Checked) -> Traffic:
-    import sympy
-
     sizes = {rank: symbol(rank) for rank in checked.ranks}
     reads, writes = (
-        {tensor.name: sympy.sympify(elements(tensor, sizes)) for tensor in tensors}
-        for tensors in (checked.inputs, checked.outputs)
+        {tensor.name: elements(tensor, sizes) for tensor in tensors} for tensors in (checked.inputs, checked.outputs)
     )
     return Traffic(reads, writes)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from fusemax.errors import FusemaxError, listed
 from fusemax.ir.affine import Affine
@@ -14,7 +14,11 @@ from fusemax.ir.checked import Constraint, Rank, Relation
 from fusemax.ir.expr import rank_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import sympy
+    from numpy.typing import NDArray
+
+    Values = NDArray[np.int64]
 
 MOST_POINTS = 2**28
 """Filters are counted point by point over all their variables but one; more points are refused."""
@@ -153,14 +157,14 @@ def _refuse_huge(points: Points, sizes: Mapping[str, int], extent: int) -> None:
 
 
 def _count_one(
-    constraints: Sequence[Constraint], variable: str, sizes: Mapping[str, int], grid: Any, length: int
-) -> Any:
+    constraints: Sequence[Constraint], variable: str, sizes: Mapping[str, int], grid: Mapping[str, Values], length: int
+) -> Values:
     """For each point of the grid, the number of values of one variable that meet all constraints."""
     import numpy as np
 
     lower, upper = np.zeros(length, np.int64), np.full(length, sizes[rank_of(variable)] - 1, np.int64)
     holds = np.ones(length, bool)
-    excluded: list[Any] = []
+    excluded: list[Values] = []
     for constraint in constraints:
         factor, rest = _solved(constraint.form, variable, sizes, grid)
         match constraint.relation:
@@ -184,7 +188,7 @@ def _count_one(
     return count
 
 
-def _holds(relation: Relation, value: Any) -> Any:
+def _holds(relation: Relation, value: int | Values) -> bool | NDArray[np.bool_]:
     """Whether a value, of any kind that can be compared, has the relation to zero."""
     match relation:
         case Relation.NOT_NEGATIVE:
@@ -196,7 +200,9 @@ def _holds(relation: Relation, value: Any) -> Any:
     assert_never(relation)
 
 
-def _solved(form: Affine, variable: str, sizes: Mapping[str, int], grid: Any) -> tuple[int, Any]:
+def _solved(
+    form: Affine, variable: str, sizes: Mapping[str, int], grid: Mapping[str, Values]
+) -> tuple[int, int | Values]:
     """`form = factor * variable + rest`."""
     mine = [term for term in form.terms if term.variable == variable]
     factor = sum(term.factor * math.prod(sizes[s] for s in term.shapes) for term in mine)

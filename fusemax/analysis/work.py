@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fusemax.analysis.counting import ONCE, Points, points
 from fusemax.ir.checked import Checked, CheckedEinsum, Tensor
 from fusemax.ir.expr import Apply, Expr, Number, accesses, names, terms, walk
 from fusemax.ir.operators import OPERATORS, REDUCERS
+
+if TYPE_CHECKING:
+    import sympy
 
 Tally = Mapping[str, Mapping[Points, int]]
 """Operations by kind: the number of operations at each point of a space."""
@@ -97,6 +99,8 @@ def expanded(checked: Checked) -> dict[str, dict[str, int]]:
     return found
 
 
-def elements(tensor: Tensor, sizes: Mapping[str, Any]) -> Any:
-    """The elements of a tensor, in numbers or symbols; an iterative one holds its initial value too."""
-    return math.prod(sizes[rank] + (1 if i == tensor.iterative else 0) for i, rank in enumerate(tensor.ranks))
+def elements(tensor: Tensor, sizes: Mapping[str, sympy.Symbol]) -> sympy.Expr:
+    """The elements of a tensor, in symbols (docs/passes.md, rule P18); an iterative one has its initial value too."""
+    import sympy
+
+    return sympy.Mul(*(sizes[rank] + (1 if i == tensor.iterative else 0) for i, rank in enumerate(tensor.ranks)))

@@ -75,7 +75,7 @@ def waiting(einsums: Sequence[CheckedEinsum], iterative: Mapping[str, str]) -> d
     }
 
 
-def room(entries: int | None) -> int:
+def usable_entries(entries: int | None) -> int:
     """The register entries of an element that hold words of tiles."""
     return max(1, (UNSTATED if entries is None else entries) - SPARE)
 
@@ -86,4 +86,4 @@ def tiles_in_flight(entries: int | None, words: int) -> int:
     >>> tiles_in_flight(10, 4), tiles_in_flight(10, 9), tiles_in_flight(None, 1)
     (2, 1, 8)
     """
-    return max(1, room(entries) // words)
+    return max(1, usable_entries(entries) // words)

@@ -72,7 +72,7 @@ ARCHITECTURE = """
         stages p1:
           stage:
             on array2d (rows: m0, columns: p0): BQK over e; LM
-            wait LM                                         # the column reduction drains before anyone goes on
+            wait LM                                         # the column reduction drains before the next stage
             previous:                                       # for the tile before
               on array1d (lanes: p0): RD
               on array1d (lanes: p0): AV over f

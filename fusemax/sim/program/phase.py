@@ -10,7 +10,7 @@ from math import prod
 from fusemax.bind.bind import BoundMapping
 from fusemax.bind.extents import single
 from fusemax.bind.plan import Composition, LoopRef, Placement, Storage
-from fusemax.bind.registers import iterative_variables, room, waiting
+from fusemax.bind.registers import iterative_variables, tiles_in_flight, waiting
 from fusemax.bind.tensors import parts_of
 from fusemax.ir.arch import Unit
 from fusemax.ir.expr import variable_of
@@ -156,7 +156,7 @@ class Phase:
     def tiles_in_flight(self, number: int) -> int:
         """The tiles that the registers of a placement's unit hold at once."""
         registers = self.unit(number).registers
-        return max(1, room(registers.entries if registers else None) // self._words_in_flight(number))
+        return tiles_in_flight(registers.entries if registers else None, self._words_in_flight(number))
 
     def _words_in_flight(self, number: int) -> int:
         """The words of one tile that an element keeps, at most, for readers in the same block."""
