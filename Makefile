@@ -45,7 +45,7 @@ endef
 
 bench: export OPENBLAS_NUM_THREADS := 1
 bench: .venv/installed | .cache/tmp
-	status=0; for benchmark in analyze model simulate mapper; do $(BIN)/python -m benchmarks.$$benchmark || status=1; done; exit $$status
+	status=0; for benchmark in analyze distinct model simulate mapper; do $(BIN)/python -m benchmarks.$$benchmark || status=1; done; exit $$status
 
 test-latest: .venv-latest/bin/python | .cache/tmp
 	.venv-latest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'

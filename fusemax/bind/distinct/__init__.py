@@ -21,8 +21,9 @@ no form and no filter has in common, so that a tile is a product over groups, an
 
     shared = sum over loops j of the product over groups g of  sum over t in g of |W_g(t) & W_g(t')|
 
-where t' is the step back of loop j if that is in g, and otherwise goes from the first iterations of the loops inside
-of j to the last. Tiles in which the filters leave no point do not exist: the one before is the last that does.
+At t the loops inside of j are in their first iteration, at t' in their last; the loops around j are in the same one, and
+j itself, if it is in g, is one step further at t. Tiles in which the filters leave no point do not exist, and are neither
+first nor last: the one before is the last that does.
 
 Tensors that are read at several places have the union of the words in their tiles. Places that differ by equal steps
 (`X[t]`, `X[t-1]`) are one place with one more variable; others are listed.
