@@ -14,10 +14,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusemax import Estimate, MapResult, Trace, check, evaluate, load_cascade, load_mapping, map_cascade, simulate
+from fusemax import (
+    Estimate,
+    MapResult,
+    Trace,
+    check,
+    evaluate,
+    load_arch,
+    load_cascade,
+    load_mapping,
+    map_cascade,
+    simulate,
+)
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
+from fusemax.mapper.pareto import Front, pareto
 from tests.sim.machines import small
 from tests.tiny import cascade, machine, mapped
 
@@ -254,6 +266,18 @@ HUNTS = {
     "running": Hunt(RUNNING, machine(buffer=40, entries=4), {"I": 6, "P": 8}, {"objective": "edp", "top": 3}),
 }  # fmt: skip
 
+FRONTS = {
+    "matmul": Hunt("matmul", machine(buffer=80), {"M": 8, "N": 4, "K": 3}, {"limit": 60}),
+    "matmul-room": Hunt(
+        "matmul", machine(bandwidth=1), {"M": 4, "N": 4, "K": 3}, {"of": ("energy", "buffer"), "limit": 60}
+    ),
+    "two-steps": Hunt(TWO_STEPS, small("flat-cloud", 4, bandwidth=1e9), {"K": 16, "M": 12}, {"limit": 40}),
+    "sizes": Hunt(
+        "attention-1pass", load_arch("fusemax-cloud"), {"B": 1, "H": 1, "E": 64, "F": 64, "M": 4096, "P": 4096},
+        {"mapping": load_mapping("fusemax-binding"), "dims": (16, 64, 256)},
+    ),
+}  # fmt: skip
+
 
 # ------------------------------------------------------------------------------------------------------------- the texts
 
@@ -354,6 +378,16 @@ def search_lines(found: MapResult) -> Iterator[str]:
         yield from (f"  | {line}" for line in str(each.mapping).splitlines() if line.strip())
 
 
+def front_lines(found: Front) -> Iterator[str]:
+    """The points of a front, with their mappings."""
+    yield f"{' '.join(found.axes)} costed {found.costed} whole {found.whole}"
+    for point in found.points:
+        values = " ".join(f"{axis} {number(point.value(axis))}" for axis in found.axes)
+        yield f"{values} joules {number(point.energy_j)} best {point.best}"
+        bare = re.sub(r" *#.*", "", str(point.mapping))
+        yield from (f"  | {line}" for line in bare.splitlines() if line.strip())
+
+
 def text(lines: Sequence[str]) -> str:
     """Lines without blanks at their ends, as a file has them."""
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -388,3 +422,12 @@ def test_results_of_a_search(name: str, golden: Golden) -> None:
         text([*search_lines(map_cascade(hunt.cascade, hunt.arch, hunt.shapes, **hunt.options))]),
         f"machines/search-{name}.txt",
     )
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_points_of_a_front(name: str, golden: Golden) -> None:
+    """The mappings, or machines, of which none is better than another in everything are what they were."""
+    hunt = FRONTS[name]
+    checked = check(load_cascade(hunt.cascade)) if isinstance(hunt.cascade, str) else hunt.cascade
+    found = pareto(checked, hunt.arch, hunt.shapes, **hunt.options)
+    golden(text([*front_lines(found)]), f"machines/front-{name}.txt")

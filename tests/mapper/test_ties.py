@@ -1,0 +1,109 @@
+"""How ties are broken, to which digits values are compared, and the smallest share that spills: worked out by hand."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fusemax import FusemaxError, MapResult, evaluate, map_cascade
+from fusemax.mapper.constraints import Fixed
+from fusemax.mapper.cost.candidates import Costs
+from fusemax.mapper.objective import OBJECTIVES, rounded
+from fusemax.mapper.space.generated import Generated
+from tests.tiny import cascade, machine, mapped
+
+PRODUCTS = cascade("input A[B, K, M], W[B, K, N]\noutput Z[B, M, N]\nZ[b, m, n] = A[b, k, m] * W[b, k, n]")
+SIZES = {"B": 4, "K": 4, "M": 4, "N": 4}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_what_breaks_ties(name: str) -> None:
+    """Of two candidates that cost the same the one with even tiles is better, and then the one that needs less room."""
+
+    def first(uneven: tuple[float, float], room: tuple[float, float]) -> int:
+        same = np.ones(2)
+        costs = Costs(same, same, same, buffer_bytes=np.array(room), uneven=np.array(uneven))
+        return int(np.lexsort(OBJECTIVES[name].keys(costs)[::-1])[0])
+
+    assert first((1.0, 0.0), (10.0, 20.0)) == 1
+    assert first((0.0, 0.0), (20.0, 10.0)) == 1
+    assert first((0.0, 0.0), (10.0, 10.0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "compared"),
+    [
+        (1.0000000049, 1.0), (1.0000000051, 1.00000001), (123456789.4, 123456789.0), (9.8765432149e-7, 9.87654321e-7),
+        (0.0, 0.0), (float("inf"), float("inf")),
+    ],
+)  # fmt: skip
+def test_nine_digits_are_compared(value: float, compared: float) -> None:
+    """Values that agree to nine significant digits are the same."""
+    assert rounded(np.array([value])).tolist() == pytest.approx([compared], rel=1e-14)
+
+
+def test_the_order_of_layouts_that_take_as_long() -> None:
+    """Layouts come by their least time; of equal ones with few variables on axes first, then such as every tensor has."""
+    space = Generated(PRODUCTS, machine(lanes=4), SIZES, Fixed())
+    compared = 0
+    for nest, _, _, joined in space.nests:
+        assert nest.batch == ("b",)
+        keys = []
+        for number in range(len(joined.least)):
+            (layout,) = joined.layouts(number)
+            variables = [v for _, spread in layout.spreads for _, v in spread]
+            keys.append(
+                (
+                    float(rounded(joined.least[number])),
+                    len(set(variables)) + 2 * variables.count("b"),
+                    joined.joules[number],
+                )
+            )
+        assert keys == sorted(keys)
+        compared += sum(a[0] == b[0] and a[1] < b[1] for a, b in pairwise(keys))
+    assert compared > 0
+
+
+def found(**options: object) -> MapResult:
+    """A search for the products of a batch of matrices."""
+    return map_cascade(PRODUCTS, machine(), SIZES, **options)  # type: ignore[arg-type]
+
+
+def test_the_best_come_by_their_value() -> None:
+    """Results come by value, those of equal value by what breaks ties, and no two cost the same in all of it."""
+    for objective, order in (
+        ("latency", ("latency_s", "dram_bytes", "energy_j")), ("energy", ("energy_j", "latency_s", "dram_bytes")),
+        ("dram", ("dram_bytes", "latency_s", "energy_j")),
+    ):  # fmt: skip
+        best = found(objective=objective, top=4, limit=120).best
+        keys = [tuple(float(f"{float(getattr(each.estimate, name)):.8e}") for name in order) for each in best]
+        assert len(keys) == 4
+        assert keys == sorted(keys)
+
+
+SPILLING = cascade("input A[M]\noutput Z[M]\nY[m] = A[m] * 2\nZ[m] = exp(Y[m])")
+SHARE = """split m: m1, m0 = 4
+hold Y in buffer spill share
+for m1: on array1d (lanes: m0): Y
+for m1: on array1d (lanes: m0): Z
+"""
+
+
+@pytest.mark.parametrize(
+    ("buffer", "share"),
+    [(600, 0), (598, 0.003333334), (400, 0.333333334), (200, 0.666666667), (300, 0.5), (2, 0.996666667)],
+)
+def test_the_smallest_share_in_steps_of_a_billionth(buffer: int, share: float) -> None:
+    """The share that spills is what does not fit, rounded up to the next billionth."""
+    # Y has 300 words, 600 bytes; with room for 200 words 1/3 spills.
+    template = mapped(SHARE, "own(share = 0)")
+    result = map_cascade(SPILLING, machine(buffer=buffer), {"M": 300}, template=template, top=1)
+    (spilled,) = re.findall(r"spill (\S+)", str(result.best[0].mapping))
+    assert float(spilled) == pytest.approx(share, rel=0, abs=1e-13)
+    if share not in (0, 0.5):
+        less = share - 1e-9
+        with pytest.raises(FusemaxError, match="less than is held at once"):
+            evaluate(SPILLING, machine(buffer=buffer), template, {"M": 300}, parameters={"share": less})
