@@ -11,7 +11,7 @@ import pytest
 from fusemax import FusemaxError, MapResult, evaluate, map_cascade
 from fusemax.mapper.constraints import Fixed
 from fusemax.mapper.cost.candidates import Costs
-from fusemax.mapper.objective import OBJECTIVES, rounded
+from fusemax.mapper.objective import Objective, rounded
 from fusemax.mapper.space.generated import Generated
 from tests.tiny import cascade, machine, mapped
 
@@ -19,14 +19,14 @@ PRODUCTS = cascade("input A[B, K, M], W[B, K, N]\noutput Z[B, M, N]\nZ[b, m, n] 
 SIZES = {"B": 4, "K": 4, "M": 4, "N": 4}
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_what_breaks_ties(name: str) -> None:
+@pytest.mark.parametrize("objective", Objective)
+def test_what_breaks_ties(objective: Objective) -> None:
     """Of two candidates that cost the same the one with even tiles is better, and then the one that needs less room."""
 
     def first(uneven: tuple[float, float], room: tuple[float, float]) -> int:
         same = np.ones(2)
         costs = Costs(same, same, same, buffer_bytes=np.array(room), uneven=np.array(uneven))
-        return int(np.lexsort(OBJECTIVES[name].keys(costs)[::-1])[0])
+        return int(np.lexsort(objective.keys(costs)[::-1])[0])
 
     assert first((1.0, 0.0), (10.0, 20.0)) == 1
     assert first((0.0, 0.0), (20.0, 10.0)) == 1
@@ -49,7 +49,7 @@ def test_the_order_of_layouts_that_take_as_long() -> None:
     """Layouts come by their least time; of equal ones with few variables on axes first, then such as every tensor has."""
     space = Generated(PRODUCTS, machine(lanes=4), SIZES, Fixed())
     compared = 0
-    for nest, _, _, joined in space.nests:
+    for nest, _, _, joined in space.listed:
         assert nest.batch == ("b",)
         keys = []
         for number in range(len(joined.least)):
@@ -105,5 +105,5 @@ def test_the_smallest_share_in_steps_of_a_billionth(buffer: int, share: float) -
     assert float(spilled) == pytest.approx(share, rel=0, abs=1e-13)
     if share not in (0, 0.5):
         less = share - 1e-9
-        with pytest.raises(FusemaxError, match="less than is held at once"):
+        with pytest.raises(FusemaxError, match="less than the tiles held at once"):
             evaluate(SPILLING, machine(buffer=buffer), template, {"M": 300}, parameters={"share": less})
