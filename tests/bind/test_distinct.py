@@ -455,6 +455,35 @@ def test_short_tiles_end_earlier_wherever_their_loops_stand() -> None:
     assert fills([Operand((plus(joined(("m1", "m0")), R),), halo)], ("m1", "h", "m0")) == 6
 
 
+def test_a_halo_below_a_mask_is_shared_by_neighbors_in_time_only() -> None:
+    """`m + r` with m <= p, R=2, below p and m: m = 0, 0, 1, 0, 1, 2 fills 2, 0, 1, 1, 1 and 1 words."""
+    halo = read((plus(M, R),), [at_most(M, P)], p=3, m=3, r=2)
+    assert fills([halo], ("p", "m")) == 2 + 0 + 1 + 1 + 1 + 1
+    assert counted([halo], ("p", "m")) == expected([halo], ("p", "m"))
+
+
+def test_a_filter_without_variables_may_leave_nothing() -> None:
+    """Where no point exists, nothing is counted."""
+    nothing = read((plus(M, R), P), [at_most(constant(1), constant(0))], m=4, p=3, r=2)
+    assert set(counted([nothing], ("p", "m")).values()) == {0}
+
+
+def test_places_that_are_not_equally_spaced_are_listed() -> None:
+    """X[t] and X[2*t] share words that no progression has; places listed in any order are one progression."""
+    t = variable("t")
+    single, double = read((t,), t=3), read((times(t, 2),), t=3)
+    assert counted([single, double], ("t",)) == expected([single, double], ("t",))
+    window = [read((plus(t, i),), t=2**30) for i in (2, 0, 1)]
+    assert (capacity(window, ("t",)), fills(window, ("t",))) == (3, 2**30 + 2)
+
+
+def test_places_that_coincide_at_some_shape_points_only() -> None:
+    """X[m] and X[m + K - 1] are one place for K = 1, and reach 7 words for K = 4."""
+    space = Space({"m": 4}, (), {"K": np.array([1, 4])})
+    later = plus(M, Affine((Term(1, ("K",)),)), -1)
+    assert np.asarray(touched([Operand((M,), space), Operand((later,), space)])).tolist() == [4, 7]
+
+
 def test_readers_of_one_place_share_its_words() -> None:
     """Two Einsums that read a place over other variables of their own have one set of words, however large."""
     alone, other = read((M, P), m=2**20, p=2**20), read((M, P), m=2**20, p=2**20, f=64)
