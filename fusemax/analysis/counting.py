@@ -237,7 +237,7 @@ def _component_symbolic(points: Points) -> sympy.Expr:
 
 
 def _bounded(constraints: Sequence[Constraint], variable: str) -> bool:
-    """Whether a variable stands alone, once, on one side of every filter that has it, and none leaves a gap."""
+    """Whether a variable stands alone, once, on one side of every filter that has it, and no filter leaves a gap."""
     for constraint in constraints:
         terms = [term for term in constraint.form.terms if term.variable == variable]
         if terms and constraint.relation is Relation.NOT_ZERO:

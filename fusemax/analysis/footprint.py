@@ -112,7 +112,7 @@ class FootprintCounter:
     def with_parts(self, name: str, own: Mapping[str, Footprint]) -> Footprint:
         """A family without a boundary of its own needs the footprints of its parts, one chunk of each (rule P13).
 
-        Where the family has a boundary, the chunk at work is a piece of the fibers kept, and nothing is added.
+        Where the family has a boundary, the chunk at work is a part of the fibers kept, and counts only there.
         """
         import sympy
 

@@ -3,7 +3,7 @@
 FuseMax (MICRO 2024), section III, defines the count and gives it for its cascades; it is a property of the cascade
 and so a lower bound for every mapping. The algorithm is this project's own, by rules P1 to P11 of docs/passes.md. For
 one rank group it assigns each tensor a time, *during* or *after* a pass, and each Einsum that traverses the group a
-pass, in the order of the file, until iterations over the group change nothing any more.
+pass, in the order of the file, until iterations over the group lead to no change.
 """
 
 from __future__ import annotations

@@ -40,11 +40,11 @@ def _passes(analysis: Analysis) -> Table:
     headers = ["rank", "passes", "lives across", "least on chip (elements)", "grows with it"]
     if analysis.buffer_bytes is not None:
         headers += [f"fits {readable_bytes(analysis.buffer_bytes)}", "extra DRAM traffic, at least"]
-    below = [f"1 pass, nothing kept: {joined(plain)}"] if plain else []
+    below = [f"1 pass, footprint 0: {joined(plain)}"] if plain else []
     if analysis.tiles:
         below.append(f"with tiles {joined([f'{rank}={size}' for rank, size in analysis.tiles.items()])}, else of 1")
     if rows and _short_names(analysis):
-        below.append("fibers are counted whole, whatever filters leave of them")
+        below.append("fibers count whole, regardless of filters")
     return Table("Passes and live footprints", tuple(headers), tuple(rows), tuple(below))
 
 
@@ -138,8 +138,8 @@ def _work(analysis: Analysis, short: Mapping[Points, sympy.Symbol]) -> Table:
 
 def _traffic(analysis: Analysis) -> Table:
     rows = [
-        (name, what, sized(analysis, expr))
-        for what, tensors in (("read once", analysis.traffic.reads), ("written once", analysis.traffic.writes))
+        (name, moved, sized(analysis, expr))
+        for moved, tensors in (("read once", analysis.traffic.reads), ("written once", analysis.traffic.writes))
         for name, expr in tensors.items()
     ]
     below: list[str] = []
@@ -163,7 +163,7 @@ def _roofline(analysis: Analysis) -> Iterator[Table]:
     below = [f"at least {readable_seconds(roofline.seconds)}, bound by {roofline.bound}"]
     if roofline.lacking:
         below.append(f"no unit has {joined(roofline.lacking)}: not counted")
-    yield Table(f"Roofline of {roofline.arch}", ("what", "least time", "on"), rows, tuple(below), right=(1,))
+    yield Table(f"Roofline of {roofline.arch}", ("limit", "least time", "on"), rows, tuple(below), right=(1,))
 
 
 def cut(expr: sympy.Expr) -> str:

@@ -22,8 +22,8 @@ Tally = Mapping[str, Mapping[Points, int]]
 def operations(checked: Checked, einsum: CheckedEinsum) -> Tally:
     """The operations of one Einsum.
 
-    One product a point that joins a sum is a `mac`, further factors are `mul`; a reduction over n points of anything
-    else is n operations of its kind; subexpressions without a rank count once; filters count only their points.
+    One product a point that joins a sum is a `mac`, further factors are `mul`; any other reduction over
+    n points is n operations of its kind; subexpressions without a rank count once; filters count only their points.
     Operators that the file defines count under their own name.
 
     >>> from fusemax import check, parse

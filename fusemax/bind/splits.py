@@ -77,7 +77,7 @@ def _even_parts(split: Split, whole: Amount, known: Mapping[str, Amount]) -> dic
     open_parts = [part for part in split.parts if part.extent is None]
     if len(open_parts) > 1:
         raise FusemaxError(
-            [Problem("two parts without an extent", open_parts[1].span, "leave one to take what is left")]
+            [Problem("two parts without an extent", open_parts[1].span, "leave one, which takes the rest")]
         )
     rest = whole
     for part in split.parts:

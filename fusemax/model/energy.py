@@ -51,7 +51,7 @@ class Operations:
 
 
 OPERANDS = {"exp": 1, "log": 1, "sqrt": 1, "rsqrt": 1, "neg": 1, "abs": 1, "select": 3}
-"""Operands of the kinds whose number is not two."""
+"""The number of operands of each kind that does not have two."""
 
 
 def as_done(kind: str, unit: Unit) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Estimates as tables for a person."""
+"""Estimates as tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def percent(share: float | None) -> str:
-    """A share as a person reads it.
+    """A share as a text, in percent.
 
     >>> percent(0.88961), percent(None)
     ('89.0%', '-')
@@ -54,7 +54,7 @@ def estimate_tables(estimate: Estimate) -> Iterator[Table]:
     if len(estimate.phases) > 1:
         yield _phases(estimate)
     yield _einsums(estimate)
-    headers = ("memory", "tensor", "for", "what", "words")
+    headers = ("memory", "tensor", "for", "kind", "words")
     yield Table("Traffic by tensor, in words", headers, tuple(_traffic(estimate)), right=(4,))
 
 
@@ -79,7 +79,7 @@ def _joules(joules: float) -> str:
 
 
 def _phases(estimate: Estimate) -> Table:
-    """The phases, of which each takes as long as the slower of its units and its traffic."""
+    """The phases; each takes as long as the slower of its units and its traffic."""
     rows = tuple(
         (str(number), readable_number(round(one(p.cycles))), readable_bytes(one(p.dram_bytes)), readable_seconds(one(p.seconds)))
         for number, p in enumerate(estimate.phases, 1)

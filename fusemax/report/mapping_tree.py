@@ -132,13 +132,13 @@ class ShownMapping(Result):
     def _part(self, part: Part) -> str:
         match part.extent:
             case None:
-                told = "what is left"
+                told = "the rest"
             case Length(expr):
                 told = print_expr(expr)
             case Open():
                 told = "for the mapper to find"
             case Fit(room):
-                told = f"what fits {room if isinstance(room, str) else room.text}"
+                told = f"fit {room if isinstance(room, str) else room.text}"
             case _:
                 assert_never(part.extent)
         return f"{self._many(part.variable)} ({told})"

@@ -17,7 +17,7 @@ from fusemax.ir.expr import variable_of
 from fusemax.ir.mapping import BlockKind, Overlap
 
 Path = tuple[tuple[Composition, int], ...]
-"""From the root to a leaf: each step and which of its children is next."""
+"""From the root to a leaf: each step, with the position of the next child."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,7 +241,7 @@ def _explained(found: GroupPasses, loop: LoopRef, by_pass: Mapping[int, list[str
 
 
 def iteration_problems(plan: Plan) -> Iterator[Problem]:
-    """An Einsum without a loop's variable runs in the last iteration if it reads what the loop completes, else in the
+    """An Einsum without a loop's variable runs in the last iteration if it reads a tensor that the loop completes, else in the
     first; it cannot do both (docs/model.md, rule 5)."""
     for placement in plan.placements:
         for loop in placement.loops:

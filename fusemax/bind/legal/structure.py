@@ -18,7 +18,7 @@ from fusemax.syntax.yaml.arch import KINDS
 
 
 def structure_problems(checked: Checked, mapping: MappingFile, splits: Splits) -> Iterator[Problem]:
-    """Problems of the tree alone, in all branches of its cases, whatever the architecture."""
+    """Problems of the tree alone, in all branches of its cases, on any architecture."""
     yield from _uncounted(mapping)
     for split in mapping.splits:
         yield from _own_split(checked, split) if split.variable not in splits else _parts(checked, mapping, split)
@@ -88,7 +88,7 @@ def _phases(mapping: MappingFile) -> Iterator[Problem]:
     phased = [node for node in nodes if isinstance(node, Block) and node.kind is BlockKind.PHASE]
     for node in nodes if phased else ():
         if isinstance(node, Hold):
-            message = "a `hold` beside phases: what passes between them goes through the outermost memory"
+            message = "a `hold` beside phases: tensors pass between phases through the outermost memory"
             yield Problem(message, node.span, "put it into each `phase` that needs it")
         elif node not in phased:
             yield Problem(f"`{_word(node)}` beside phases", node.span, "put it into a `phase` of its own")
@@ -122,9 +122,9 @@ def _word(node: Node) -> str:
 def _names(checked: Checked, mapping: MappingFile) -> Iterator[Problem]:
     """Parameters do not hide ranks and tensors."""
     for parameter in mapping.parameters:
-        for what, names in (("rank", checked.ranks), ("tensor", checked.tensors)):
+        for kind, names in (("rank", checked.ranks), ("tensor", checked.tensors)):
             if parameter.name in names:
-                message = f"parameter '{parameter.name}' has the name of a {what} of '{checked.cascade.name}'"
+                message = f"parameter '{parameter.name}' has the name of a {kind} of '{checked.cascade.name}'"
                 yield Problem(message, parameter.span, "give it another name")
 
 
