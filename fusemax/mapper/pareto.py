@@ -129,7 +129,7 @@ def pareto(
     checked, machine = loaded(cascade, arch)
     given = load_mapping(mapping) if isinstance(mapping, str) else mapping
     _check_asked(given, options, bool(dims))
-    axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims), machine)
+    axes = _axes(of or (("latency", "area") if dims else ("latency", "energy")), bool(dims))
     if dims:
         machines = {n: scaled(machine, n, shapes) for n in dims}
         titled = [
@@ -163,7 +163,7 @@ def _check_asked(mapping: MappingFile | None, options: SearchOptions, sized: boo
                            "leave --fix, --keep and --limit out, or give a cascade and no mapping")  # fmt: skip
 
 
-def _axes(wanted: Sequence[str], sized: bool, arch: Arch) -> tuple[str, ...]:
+def _axes(wanted: Sequence[str], sized: bool) -> tuple[str, ...]:
     """The axes, checked."""
     for name in wanted:
         if name not in FRONT_AXES:

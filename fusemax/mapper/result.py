@@ -77,7 +77,7 @@ class MapResult(Result):
             tuple(search.refused.most_common()), proven, search.interrupted, seconds,
         )  # fmt: skip
         least = search.least
-        reasons = tuple(_reasons(checked, arch, search, found[0], proven)) if found else ()
+        reasons = tuple(_reasons(arch, search, found[0], proven)) if found else ()
         return MapResult(
             checked.cascade.name,
             arch.name,
@@ -161,7 +161,7 @@ def _reached(search: Search) -> bool:
     return search.value() <= search.least * (1 + SAME)
 
 
-def _reasons(checked: Checked, arch: Arch, search: Search, found: Found, proven: bool) -> Iterator[str]:
+def _reasons(arch: Arch, search: Search, found: Found, proven: bool) -> Iterator[str]:
     """The bottleneck, and the bound of other mappings."""
     estimate = found.estimate
     bound = str(estimate.bound)

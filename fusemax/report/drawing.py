@@ -38,7 +38,7 @@ def draw(picture: Picture, ax: Axes | None = None) -> Figure:
     for barrier in picture.barriers:
         _draw_barrier(axes, barrier, left, right)
     for arrow in picture.arrows:
-        _draw_arrow(axes, arrow, picture.boxes[arrow.start], picture.boxes[arrow.end])
+        _draw_arrow(axes, arrow, picture.boxes[arrow.start])
     for box in picture.boxes:
         _draw_box(axes, box)
     return figure
@@ -76,7 +76,7 @@ def _draw_box(axes: Axes, box: Box) -> None:
     _text(axes, (box.x, box.top - 0.27), "\n".join(box.lines), va="top", fontsize=7, linespacing=1.15)
 
 
-def _draw_arrow(axes: Axes, arrow: Arrow, start: Box, end: Box) -> None:
+def _draw_arrow(axes: Axes, arrow: Arrow, start: Box) -> None:
     """A smooth line from row to row, dashed if it comes from the step before; a small loop from a box to itself."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path as Curve

@@ -74,7 +74,7 @@ def _loop(draft: Draft, members: list[CheckedEinsum], stepped: frozenset[str]) -
     ]
     names_inside = {einsum.name for einsum in members}
     for variable in dict.fromkeys(v for v in candidates if v not in stepped):
-        if all(_steps_along(draft, einsum, variable, names_inside) for einsum in members):
+        if all(_steps_along(einsum, variable, names_inside) for einsum in members):
             return Loop(variable, _ordered(draft, members, stepped | {variable}))
     span = members[0].target.span
     names = list(dict.fromkeys(einsum.name for einsum in members))
@@ -84,7 +84,7 @@ def _loop(draft: Draft, members: list[CheckedEinsum], stepped: frozenset[str]) -
     raise FusemaxError([Problem(message, span, hint)])
 
 
-def _steps_along(draft: Draft, einsum: CheckedEinsum, variable: str, inside: set[str]) -> bool:
+def _steps_along(einsum: CheckedEinsum, variable: str, inside: set[str]) -> bool:
     """Whether the Einsum computes one step at a time from other members at that step."""
     if einsum.initial:
         return variable in einsum.kept

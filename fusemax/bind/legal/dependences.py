@@ -47,7 +47,7 @@ def order_problems(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Pro
             maker = makers.get(use.tensor)
             if maker is not None and maker != number and use.when is not When.INITIAL:
                 yield from order.dependence(maker, number, use)
-    yield from _waits(checked, plan, splits)
+    yield from _waits(plan)
 
 
 def shared(a: Placement, b: Placement) -> tuple[LoopRef, ...]:
@@ -172,7 +172,7 @@ class _Order:
 # --------------------------------------------------------------------------------------------------------------- waits
 
 
-def _waits(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
+def _waits(plan: Plan) -> Iterator[Problem]:
     """A `wait` stands below a reduction over an axis, in the stage that has it."""
     placed = {placement.name: placement for placement in plan.placements}
     made: dict[tuple[int, ...], list[str]] = {}
@@ -182,16 +182,14 @@ def _waits(checked: Checked, plan: Plan, splits: Splits) -> Iterator[Problem]:
             stage.append(plan.placements[leaf].name)
             continue
         waited = f"wait {leaf.tensor}"
-        problem = _waiting(leaf, waited, stage, placed, splits)
+        problem = _waiting(leaf, waited, stage, placed)
         if problem is None:
             stage.append(waited)
         else:
             yield problem
 
 
-def _waiting(
-    wait: WaitFor, waited: str, stage: Sequence[str], placed: Mapping[str, Placement], splits: Splits
-) -> Problem | None:
+def _waiting(wait: WaitFor, waited: str, stage: Sequence[str], placed: Mapping[str, Placement]) -> Problem | None:
     """The problem of one `wait`; `stage` has the statements above it."""
     name = wait.tensor
     if name not in placed:

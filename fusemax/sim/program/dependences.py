@@ -52,7 +52,7 @@ def operand_dependences(phase: Phase, streams: Streams) -> Iterator[Dependence]:
             if maker is None:
                 continue
             made = streams.einsums[maker]
-            yield operand_dependence(stream, made, _made_before(phase, number, maker, use, made, stream))
+            yield operand_dependence(stream, made, _made_before(phase, maker, use, made, stream))
             if _queued(phase, number, use, made, stream) and (made, stream) not in limited:
                 limited.add((made, stream))
                 yield from _queue_dependence(phase, made, stream, phase.unit(number))
@@ -73,10 +73,8 @@ def _maker(phase: Phase, number: int, use: Use) -> int | None:
     return None if maker == number or use.when is When.INITIAL else maker
 
 
-def _made_before(
-    phase: Phase, number: int, maker: int, use: Use, made: TaskStream, reader: TaskStream
-) -> Callable[[int], int]:
-    pairs, back = variable_pairs(phase, number, maker, use)
+def _made_before(phase: Phase, maker: int, use: Use, made: TaskStream, reader: TaskStream) -> Callable[[int], int]:
+    pairs, back = variable_pairs(phase, maker, use)
     return same_task(made.loops, reader.loops, pairs, back)
 
 
@@ -125,7 +123,7 @@ def _words_a_lane(phase: Phase, made: TaskStream, *readers: Unit) -> float:
 # --------------------------------------------------------------------------------------------------------------- tasks
 
 
-def variable_pairs(phase: Phase, reader: int, maker: int, use: Use) -> tuple[dict[str, str], tuple[str, ...]]:
+def variable_pairs(phase: Phase, maker: int, use: Use) -> tuple[dict[str, str], tuple[str, ...]]:
     """The reader's variable for each of the maker's that the tensor has; and those of a step that is one back."""
     pairs: dict[str, str] = {}
     back: tuple[str, ...] = ()

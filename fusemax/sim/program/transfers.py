@@ -176,7 +176,7 @@ def _after_stores(phase: Phase, transfer: DirectTransfer, stores: Sequence[TaskS
     elif load.tensor in phase.makers:
         reads = phase.placement(transfer.number).einsum.reads
         use = next(use for use in reads if use.tensor == load.tensor)
-        pairs, back = variable_pairs(phase, transfer.number, phase.makers[load.tensor], use)
+        pairs, back = variable_pairs(phase, phase.makers[load.tensor], use)
         for store in stores:
             yield operand_dependence(load, store, same_task(store.loops, load.loops, pairs, back))
 

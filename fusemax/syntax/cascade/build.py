@@ -115,7 +115,7 @@ class Builder:
 
     def _einsum(self, tree: Tree[Token]) -> Einsum:
         target, assign, expr, *groups = tree.children
-        written = self._access(_tree(target), "*")
+        written = self._access(_tree(target))
         if isinstance(written, Name):
             written = Access(written.name, (), written.span)
         if not isinstance(written, Access):
@@ -155,7 +155,7 @@ class Builder:
             case "infinity":
                 return Number(float("inf"), self.span(tree))
             case "access":
-                return self._access(tree, placeholder)
+                return self._access(tree)
             case "compare":
                 return self._comparison(tree, placeholder, depth)
             case "both":
@@ -187,7 +187,7 @@ class Builder:
             raise self.refuse(f"'{text}' is larger than any float64", tree, "write `inf` for infinity")
         return Number(int(text) if text.isdigit() else float(text), self.span(tree))
 
-    def _access(self, tree: Tree[Token], placeholder: str) -> Expr:
+    def _access(self, tree: Tree[Token]) -> Expr:
         name, *subscripts = tree.children
         if not subscripts:
             return Number(float("inf"), self.span(tree)) if name == "inf" else Name(str(name), self.span(tree))
