@@ -167,7 +167,7 @@ def _plan_at(plan: Plan, at: NDArray[np.intp]) -> Plan:
 def _capacity(arch: Arch, fit: Fit, part: Part) -> tuple[str, float]:
     """The memory that is fitted, and the bytes to fit: a size stands for the innermost memory."""
     if not isinstance(fit.capacity, str):
-        return arch.memories[-1].name, fit.capacity.size_bytes
+        return arch.innermost().name, fit.capacity.size_bytes
     for memory in arch.memories:
         if memory.name == fit.capacity:
             return memory.name, float("inf") if memory.size_bytes is None else memory.size_bytes

@@ -16,14 +16,16 @@ def scaled(arch: Arch, dims: int, shapes: Mapping[str, int]) -> Arch:
 
     >>> from fusemax import load_arch
     >>> found = scaled(load_arch("fusemax-cloud"), 16, {"E": 64})
-    >>> found.units[0].elements, found.memories[-1].size_bytes
+    >>> found.units[0].elements, found.innermost().size_bytes
     (256, 16384)
     """
     scale = _scale_of(arch, dims, shapes)
-    memory = replace(arch.memories[-1], size_bytes=scale.size_bytes, area_m2=scale.area_m2)
+    buffer = arch.innermost()
+    resized = replace(buffer, size_bytes=scale.size_bytes, area_m2=scale.area_m2)
+    memories = tuple(resized if memory is buffer else memory for memory in arch.memories)
     units = tuple(_unit(unit, scale) for unit in arch.units)
     name = f"{arch.name}, {dims} elements an axis"
-    return replace(arch, name=name, units=units, memories=(*arch.memories[:-1], memory))
+    return replace(arch, name=name, units=units, memories=memories)
 
 
 def _scale_of(arch: Arch, dims: int, shapes: Mapping[str, int]) -> Scale:

@@ -12,7 +12,7 @@ from fusemax.bind.extents import single
 from fusemax.bind.plan import Composition, LoopRef, Placement, Storage
 from fusemax.bind.registers import iterative_variables, tiles_in_flight, waiting
 from fusemax.bind.tensors import parts_of
-from fusemax.ir.arch import Unit
+from fusemax.ir.arch import Memory, Unit
 from fusemax.ir.expr import variable_of
 from fusemax.ir.mapping import BlockKind
 from fusemax.model.cycles import edge_rates
@@ -71,9 +71,15 @@ class Phase:
         """The number of the server that moves words from and to the outermost memory."""
         return len(self.bound.arch.units)
 
+    @property
+    def buffers(self) -> tuple[Memory, ...]:
+        """The memories further in than the outermost, outermost first."""
+        arch = self.bound.arch
+        return arch.path(arch.outermost, arch.innermost())[1:]
+
     def stored(self, level: str | None = None) -> tuple[Storage, ...]:
         """The storage of a memory that the phase uses; of all but the outermost if none is given, outermost first."""
-        memories = [memory.name for memory in self.bound.arch.memories[1:]] if level is None else [level]
+        memories = [memory.name for memory in self.buffers] if level is None else [level]
         return tuple(
             hold for memory in memories for hold in self.bound.plan.holds if hold.level == memory and self.users(hold)
         )

@@ -20,7 +20,7 @@ COPIES = 2
 def reserved_bytes(phase: Phase) -> dict[tuple[str, str], float]:
     """The bytes that each memory sets aside for all copies of a tensor's tile."""
     found: dict[tuple[str, str], float] = {}
-    for memory in phase.bound.arch.memories[1:]:
+    for memory in phase.buffers:
         sizes = tile_bytes(phase, memory.name)
         copies = _copies(phase, memory.name, sizes)
         for hold in phase.stored(memory.name):
@@ -42,7 +42,7 @@ def tile_bytes(phase: Phase, level: str) -> dict[int, float]:
 def tile_uses(phase: Phase, streams: Streams) -> dict[TaskStream, tuple[TileUse, ...]]:
     """The tiles that the tasks of each stream use."""
     found: dict[TaskStream, list[TileUse]] = {}
-    for memory in phase.bound.arch.memories[1:]:
+    for memory in phase.buffers:
         sizes = tile_bytes(phase, memory.name)
         for hold in phase.stored(memory.name):
             if hold.order not in sizes:
@@ -60,7 +60,7 @@ def capacity_dependences(phase: Phase, streams: Streams) -> Iterator[Dependence]
     for hold in phase.stored(phase.bound.arch.outermost.name):
         if hold.tensor in phase.makers:
             yield from _overwrites(phase, streams, hold, [hold], COPIES)
-    for memory in phase.bound.arch.memories[1:]:
+    for memory in phase.buffers:
         holds, sizes = phase.stored(memory.name), tile_bytes(phase, memory.name)
         copies = _copies(phase, memory.name, sizes)
         for hold in holds:
@@ -127,7 +127,7 @@ def _writers(phase: Phase, streams: Streams, hold: Storage) -> list[TaskStream]:
 
 def _copies(phase: Phase, level: str, sizes: Mapping[int, float]) -> dict[int, int]:
     """The copies that a memory keeps of each tile: two, the smallest tiles first, as far as its capacity suffices."""
-    size_bytes = next(memory.size_bytes for memory in phase.bound.arch.memories if memory.name == level)
+    size_bytes = phase.bound.arch.memory(level).size_bytes
     needed = {hold.order: sizes.get(hold.order, 0.0) for hold in phase.stored(level)}
     left = float("inf") if size_bytes is None else size_bytes - sum(needed.values())
     copies = dict.fromkeys(needed, 1)
