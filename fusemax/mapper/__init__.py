@@ -52,7 +52,7 @@ def map_cascade(
     search = Search(space_of(checked, machine, shapes, options, template), options)
     start = time.perf_counter()
     with for_its_cascade(checked, template) if template else nullcontext():
-        strategy(search)
+        strategy.run(search)
         seconds = time.perf_counter() - start
         if not search.best and not search.interrupted:
             raise nothing_fits(search)

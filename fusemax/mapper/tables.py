@@ -9,6 +9,7 @@ import numpy as np
 
 from fusemax.mapper.objective import Objective
 from fusemax.mapper.result import MapResult
+from fusemax.mapper.search.search import strategy_of
 from fusemax.model.estimate import EinsumCost, Estimate
 from fusemax.sim.tables import trace_tables
 from fusemax.units import readable_bytes, readable_number, readable_seconds
@@ -67,7 +68,7 @@ def _below(result: MapResult) -> Iterator[str]:
     elif s.proven:
         yield f"optimal {result.space}{bound}"
     else:
-        yield f"not proven: {CUT_OFF if s.strategy == 'exhaustive' else 'this strategy proves nothing'}{bound}"
+        yield f"not proven: {CUT_OFF if strategy_of(s.strategy).proves else 'this strategy proves nothing'}{bound}"
     yield from (f"why: {reason}" for reason in result.reasons)
 
 

@@ -195,6 +195,3 @@ def _share_of(nest: LoopNest, holds: tuple[Storage, ...], words: float) -> Float
     with np.errstate(divide="ignore", invalid="ignore"):
         needed = np.where(spilled > 0, 1 - left / np.maximum(spilled, 1), 0.0)
     return np.where(left < 0, 2.0, needed)
-
-
-__all__ = ["Candidates", "Costs", "cost", "exact", "least_share"]

@@ -15,7 +15,7 @@ START, END = 0.3, 0.003
 """The first and the last temperature: relative rises of the objective that are accepted."""
 
 
-@strategy
+@strategy(proves=False)
 def anneal(search: Search) -> None:
     """Walk at random from tree to tree; holds and tile sizes are all costed at every step. Finds good mappings of spaces
     that are too large for an exhaustive search, and proves nothing."""

@@ -15,7 +15,7 @@ TIES = 16
 """Trees that are costed after the bound is reached, for the best of equal values."""
 
 
-@strategy
+@strategy(proves=True)
 def exhaustive(search: Search) -> None:
     """Cost the most promising structures first, until no structure that is left can be better: then the best is proven.
     A search that its limit cuts off costs half of its trees so, and the others all over the space."""

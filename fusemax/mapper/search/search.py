@@ -160,16 +160,29 @@ def priced(space: AnySpace, candidates: Candidates, accounting: Accounting) -> C
 
 # ---------------------------------------------------------------------------------------------------------- strategies
 
-Strategy = Callable[[Search], None]
-"""A strategy searches the space of a search, and records the results in it."""
+Run = Callable[[Search], None]
+"""Searches the space of a search, and records the results in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way to search a space, and whether it can prove that no mapping of the space is better."""
+
+    run: Run
+    proves: bool
+
 
 STRATEGIES: dict[str, Strategy] = {}
 
 
-def strategy(function: Strategy) -> Strategy:
+def strategy(*, proves: bool) -> Callable[[Run], Run]:
     """Register a strategy by the name of its function."""
-    STRATEGIES[function.__name__] = function
-    return function
+
+    def register(run: Run) -> Run:
+        STRATEGIES[run.__name__] = Strategy(run, proves)
+        return run
+
+    return register
 
 
 def strategy_of(name: str) -> Strategy:
