@@ -18,7 +18,7 @@ def held_together(plan: Plan, level: str) -> Iterator[tuple[Storage, ...]]:
     """The sets of storage that a memory has at once: the storage around each placement, every set once."""
     seen: set[tuple[int, ...]] = set()
     for placement in plan.placements:
-        holds = tuple(hold for hold in placement.holds if hold.level == level)
+        holds = placement.held_in(level)
         key = tuple(hold.order for hold in holds)
         if holds and key not in seen:
             seen.add(key)
@@ -34,10 +34,14 @@ def tiles(nest: LoopNest, holds: tuple[Storage, ...]) -> Iterator[tuple[Storage,
             yield hold, nest.max_tile_elements(hold) * (1 - hold.spill)
 
 
+def held_bytes(nest: LoopNest, holds: tuple[Storage, ...]) -> Amount:
+    """The sum of the tiles of storage held at once, in bytes."""
+    return sum(elements for _, elements in tiles(nest, holds)) * nest.arch.word_bits / 8
+
+
 def used_bytes(nest: LoopNest, level: str) -> Amount:
     """The largest sum of tiles that a memory holds at once, in bytes."""
-    together = (tiles(nest, holds) for holds in held_together(nest.plan, level))
-    return largest(sum(elements for _, elements in held) for held in together) * nest.arch.word_bits / 8
+    return largest(held_bytes(nest, holds) for holds in held_together(nest.plan, level))
 
 
 def fits(nest: LoopNest) -> Condition:

@@ -15,7 +15,7 @@ import numpy as np
 
 from fusemax.bind.extents import Condition, Extent, where
 from fusemax.bind.plan import LoopRef, Operand, Placement, Plan, Storage, completed_in
-from fusemax.bind.tensors import Splits, is_output, rank_variables, running, sources
+from fusemax.bind.tensors import Splits, is_output, rank_variables, running, sources, tile_variables
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked, Tensor, When
 
@@ -225,9 +225,9 @@ class LoopNest:
             result = result * self.longest_extent(variable)
         return result
 
-    def _inside(self, hold: Storage) -> list[str]:
+    def _inside(self, hold: Storage) -> tuple[str, ...]:
         outside = {loop.variable for loop in hold.loops}
-        return [variable for variable in dict.fromkeys(self.ranks(hold.tensor)) if variable not in outside]
+        return tile_variables(self.checked.tensors[hold.tensor], self.splits, outside)
 
     def refill_loops(self, hold: Storage) -> tuple[LoopRef, ...]:
         """The loops at whose iterations a storage is filled anew, at one shape point (docs/model.md, rule 9)."""

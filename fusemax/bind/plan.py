@@ -95,6 +95,10 @@ class Placement:
         """The axes over which the Einsum itself runs, each with its variable."""
         return tuple((axis, variable) for axis, variable in self.axes if variable in self.variables)
 
+    def held_in(self, level: str) -> tuple[Storage, ...]:
+        """The storage of one memory around the Einsum, outermost first."""
+        return tuple(hold for hold in self.holds if hold.level == level)
+
     @property
     def reduced_axes(self) -> tuple[str, ...]:
         """The axes along which the result is reduced in space, and so drains."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fusemax.ir.cascade import Role
 from fusemax.ir.checked import Checked, CheckedEinsum, Tensor
@@ -74,6 +74,12 @@ def rank_variables(tensor: Tensor, splits: Splits) -> tuple[str, ...]:
     """The variables of a tensor's ranks, split, without its iterative rank."""
     ranks = (rank for i, rank in enumerate(tensor.ranks) if i != tensor.iterative)
     return parts_of(map(variable_of, ranks), splits)
+
+
+def tile_variables(tensor: Tensor, splits: Splits, outside: Collection[str]) -> tuple[str, ...]:
+    """The variables that the tile of a storage spans: those of the tensor's ranks without the loops outside of the hold
+    (docs/model.md, rule 9)."""
+    return tuple(v for v in dict.fromkeys(rank_variables(tensor, splits)) if v not in outside)
 
 
 def running(tensor: Tensor) -> bool:

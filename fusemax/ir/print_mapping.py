@@ -112,8 +112,8 @@ def _part(part: Part) -> str:
             return f"{part.variable} = {print_expr(expr)}"
         case Open():
             return f"{part.variable} = ?"
-        case Fit(room):
-            return f"{part.variable} = fit {room if isinstance(room, str) else room.text}"
+        case Fit(capacity):
+            return f"{part.variable} = fit {capacity if isinstance(capacity, str) else capacity.text}"
     assert_never(part.extent)
 
 

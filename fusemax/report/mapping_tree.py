@@ -10,7 +10,8 @@ from typing import assert_never
 from fusemax.bind.bind import BoundMapping
 from fusemax.bind.capacity import used_bytes
 from fusemax.bind.parameters import Value
-from fusemax.bind.tensors import rank_variables, with_places
+from fusemax.bind.splits import splits_of
+from fusemax.bind.tensors import tile_variables, with_places
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
 from fusemax.ir.expr import Name, Number
@@ -76,7 +77,7 @@ class ShownMapping(Result):
             head.append(Tree(f"parameters: {', '.join(map(self._parameter, mapping.parameters))}"))
         if mapping.choose is not None:
             head.append(Tree(f"chosen by {', '.join(mapping.choose.by)} from {mapping.choose.file}"))
-        head += [Tree(text) for text in self.room()]
+        head += [Tree(text) for text in self.used()]
         head += [Tree(f"split {split.variable}: {', '.join(map(self._part, split.parts))}") for split in mapping.splits]
         title = f"{mapping.name}: {mapping.cascade} on {self.arch.name}"
         return Tree(title, (*head, *fold(self._body, self._node)))
@@ -110,7 +111,7 @@ class ShownMapping(Result):
             "text": str(self.mapping),
         }
 
-    def room(self) -> Iterator[str]:
+    def used(self) -> Iterator[str]:
         """The bytes of each memory that are in use at once, if the sizes are known."""
         if self.bound is None:
             return
@@ -137,8 +138,8 @@ class ShownMapping(Result):
                 told = print_expr(expr)
             case Open():
                 told = "for the mapper to find"
-            case Fit(room):
-                told = f"fit {room if isinstance(room, str) else room.text}"
+            case Fit(capacity):
+                told = f"fit {capacity if isinstance(capacity, str) else capacity.text}"
             case _:
                 assert_never(part.extent)
         return f"{self._many(part.variable)} ({told})"
@@ -199,22 +200,16 @@ class ShownMapping(Result):
         return (self._tile(name, node.level, loops) for name in node.tensors)
 
     def _tile(self, tensor: str, level: str, loops: tuple[str, ...]) -> Held:
-        """A tile spans the loops inside over the tensor's ranks (docs/model.md, rule 9)."""
+        """A tile, with its bytes if the sizes are known."""
         if tensor not in self.checked.tensors:  # a parameter that lists tensors, and no sizes to choose it by
             return Held(tensor, level, (), None)
-        inside = dict.fromkeys(rank_variables(self.checked.tensors[tensor], self._splits()))
-        tile = tuple(variable for variable in inside if variable not in loops)
+        splits = with_places(self.checked, splits_of(self.checked, self.mapping))
+        tile = tile_variables(self.checked.tensors[tensor], splits, loops)
         extents = [self.extent(variable) for variable in tile]
         if any(extent is None for extent in extents) or self.bound is None:
             return Held(tensor, level, tile, None)
         words = prod(extent or 1 for extent in extents)
         return Held(tensor, level, tile, bytes_of_words(words, self.arch.word_bits))
-
-    def _splits(self) -> dict[str, tuple[str, ...]]:
-        """The variables of the cascade that the mapping splits, or that stand for a rank."""
-        variables = {variable for einsum in self.checked.einsums for variable in einsum.variables}
-        parts = {s.variable: tuple(p.variable for p in s.parts) for s in self.mapping.splits if s.variable in variables}
-        return with_places(self.checked, parts)
 
     def _on(self, node: UnitBlock) -> Tree:
         lengths = {unit.name: dict(unit.axes) for unit in self.arch.units}.get(node.unit, {})

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusemax.bind.bind import BoundMapping, bind
-from fusemax.bind.extents import Amount
+from fusemax.bind.bind import bind
+from fusemax.bind.capacity import held_bytes
 from fusemax.errors import FusemaxError
 from fusemax.mapper.arrays import Floats, Integers
 from fusemax.mapper.cost.candidates import Candidates, Costs, column, has_short_tiles, numbers_of
@@ -200,7 +200,7 @@ def _additive(batch: Batch, picks: Sequence[int], accounting: Accounting) -> Add
         at = (0 if overlapped else body * len(names)) + (0 if alone else names.index(einsum.unit))
         cycles[at] = cycles[at] + np.maximum(einsum.slot_cycles, einsum.edge_cycles)
     sized = [memory for memory in arch.memories if memory.size_bytes is not None]
-    held = [each for memory in sized for each in _held_bytes(bound, memory.name)]
+    held = [held_bytes(bound.nest, each.held_in(memory.name)) for memory in sized for each in bound.plan.placements]
     columns = [column(values, batch.points) for values in (*cycles, found.dram_bytes, found.energy_j, *held)]
     return AdditiveCosts(
         np.stack(columns, axis=-1),
@@ -210,12 +210,3 @@ def _additive(batch: Batch, picks: Sequence[int], accounting: Accounting) -> Add
         tuple(float(memory.size_bytes or 0) for memory in sized),
         column(found.latency_s, batch.points),
     )
-
-
-def _held_bytes(bound: BoundMapping, memory: str) -> list[Amount]:
-    """The bytes that are held in a memory around each placement."""
-    word = bound.arch.word_bits / 8
-    return [
-        sum((bound.nest.max_tile_elements(hold) * word for hold in placement.holds if hold.level == memory), 0.0)
-        for placement in bound.plan.placements
-    ]

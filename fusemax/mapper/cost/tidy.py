@@ -1,4 +1,4 @@
-"""A found mapping as a person would write it: without loops of one iteration and words that say nothing."""
+"""A found mapping in its shortest form: without loops of one iteration and words without an effect."""
 
 from __future__ import annotations
 

@@ -33,8 +33,7 @@ def tile_bytes(phase: Phase, level: str) -> dict[int, float]:
     """Bytes of a tile of each storage of a memory, by its order; without storage that takes the place of another."""
     found: dict[int, float] = {}
     for number in phase.numbers:
-        together = tuple(hold for hold in phase.placement(number).holds if hold.level == level)
-        for hold, elements in tiles(phase.bound.nest, together):
+        for hold, elements in tiles(phase.bound.nest, phase.placement(number).held_in(level)):
             found[hold.order] = float(elements) * phase.bound.arch.word_bits / 8
     return found
 

@@ -159,9 +159,9 @@ class Builder:
             return Open()
         if _tree(node).data != "fit":
             return Length(self._expr(node))
-        _, room = _tree(node).children
-        assert isinstance(room, Token)
-        return Fit(self._quantity(room) if room.type == "SIZE" else str(room))
+        _, capacity = _tree(node).children
+        assert isinstance(capacity, Token)
+        return Fit(self._quantity(capacity) if capacity.type == "SIZE" else str(capacity))
 
     def _quantity(self, token: Token) -> Quantity:
         try:
