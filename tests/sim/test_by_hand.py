@@ -186,3 +186,84 @@ def test_what_is_spilled_goes_out_and_comes_back() -> None:
     assert trace.reserved["buffer"]["Y"] == 2 * 96
     moved = {series.name: series.bytes for series in trace.series if series.server == "dram"}
     assert moved == {"load A for Y": 128, "store Y": 32, "load Y for Z": 32, "store Z": 128}
+
+
+# --------------------------------------------------------------------------------------------------------------- order
+
+TWO_STEPS = cascade("input A[I, P]\noutput Z[I, P]\nY[i, p] = A[i, p] * 2\nZ[i, p] = exp(Y[i, p])")
+Y, Z = "on array2d (columns: p): Y", "on array1d (lanes: p): Z"
+
+
+@pytest.mark.parametrize(
+    ("body", "first", "second"),
+    [
+        # Y takes 1, Z 20. In a pipeline Y runs ahead; Z follows.
+        (f"pipeline i:\n  {Y}\n  {Z}", [0, 1, 2], [1, 21, 41]),
+        # In a plain loop each waits for the end of the other: 21 an iteration.
+        (f"for i:\n  {Y}\n  {Z}", [0, 21, 42], [1, 22, 43]),
+        (f"stages i:\n  stage: {Y}\n  stage: {Z}", [0, 21, 42], [1, 22, 43]),
+        # In one stage Z begins when Y has ended, and the next stage when Z has.
+        (f"stages i:\n  stage:\n    {Y}\n    {Z}", [0, 21, 42], [1, 22, 43]),
+        # For the tile before, Z runs beside the next Y: one stage more, of 20 from the second on.
+        (f"stages i:\n  stage:\n    {Y}\n    previous: {Z}", [0, 1, 21], [1, 21, 41]),
+    ],
+)
+def test_who_waits_for_whom(body: str, first: list[float], second: list[float]) -> None:
+    """Pipelines overlap, statements of a plain loop and stages do not, and `previous` is one stage behind."""
+    trace = run(TWO_STEPS, machine(bandwidth=1000, exp=20), body, {"I": 3, "P": 4})
+    loaded = trace.slices[0].end
+    assert [start - loaded for start in starts(trace, "Y")] == pytest.approx(first)
+    assert [start - loaded for start in starts(trace, "Z")] == pytest.approx(second)
+
+
+def test_a_stage_waits_for_a_drain() -> None:
+    """A stage that waits for a sum over the rows ends one cycle later for each row of the array."""
+    text = cascade("input B[J, K], C[P]\noutput Y[P]\nY[p] = B[j, k] * C[p]")
+    body = "split p: p1, p0 = 4\nhold B, C in buffer\nstages p1:\n  stage:\n    on array2d (rows: j, columns: p0): Y over k\n    wait Y"
+    trace = run(text, machine(rows=7, bandwidth=1000), body, {"J": 3, "K": 20, "P": 12})
+    first = starts(trace, "Y")[0]
+    assert [start - first for start in starts(trace, "Y")] == pytest.approx([0, 27, 54])
+
+
+def test_filters_leave_time_steps_out() -> None:
+    """A task takes the time steps in which its filter leaves a point, and none if it leaves no point."""
+    text = cascade("input A[M, Q], W[P]\noutput Z[P, Q]\nZ[p, q] = A[m: m <= p, q] * W[p]")
+    whole = run(
+        text, machine(), "hold A, W in buffer\nfor p: on array1d (lanes: q): Z over m", {"M": 4, "P": 4, "Q": 4}
+    )
+    assert [end - start for start, end in times(whole, "Z")] == [1, 2, 3, 4]
+    body = "split m: m1, m0 = 2\nhold A, W, Z in buffer\nfor p, m1: on array1d (lanes: q): Z over m0"
+    halves = run(text, machine(), body, {"M": 4, "P": 4, "Q": 4})
+    # p = 0 and 1: keys 0 and 0 to 1 in the first half, none in the second.
+    assert [end - start for start, end in times(halves, "Z")] == [1, 0, 2, 0, 2, 1, 2, 2]
+
+
+def test_words_over_the_edges_take_time() -> None:
+    """A task takes as long as its words over the edges if these take longer than its operations."""
+    text = cascade("input A[M, N], B[M, N]\noutput Z[M, N]\nZ[m, n] = A[m, n] * B[m, n]")
+    trace = run(text, machine(columns=3), "on array2d (rows: m, columns: n): Z", {"M": 4, "N": 3})
+    # 24 words enter by 4 + 3 a cycle, 12 leave by 3.
+    ((start, end),) = times(trace, "Z")
+    assert end - start == pytest.approx(12 / 3)
+    assert trace.server("array2d").busy == pytest.approx(4)
+
+
+# ------------------------------------------------------------------------------------------------------------ the run
+
+
+def test_the_window_that_is_kept_if_none_is_asked_for() -> None:
+    """The first 4,000 cycles."""
+    body = mapped("pipeline i: on array1d (lanes: p): Z")
+    long = simulate(DOUBLE, machine(), body, {"I": 6000, "P": 4})
+    assert long.window == (0, 4000)
+    assert max(task.start for task in long.slices) < 4000 < long.makespan
+
+
+def test_every_task_is_run_if_nothing_is_jumped_over() -> None:
+    """Without steady states all tasks are run one by one; with them fewer, and all totals are the same."""
+    body = mapped("pipeline i: on array1d (lanes: p): Z")
+    jumped, unrolled = (
+        simulate(DOUBLE, machine(), body, {"I": 600, "P": 4}, window=(0, 1), steady=steady) for steady in (True, False)
+    )
+    assert unrolled.simulated == unrolled.tasks == jumped.tasks > jumped.simulated
+    assert (jumped.makespan, jumped.servers, jumped.series) == (unrolled.makespan, unrolled.servers, unrolled.series)
