@@ -34,6 +34,14 @@ class Renamed(DeprecationWarning):
     """A name or a word of the release before was used; the command line prints it as a note."""
 
 
+def _outside() -> int:
+    """The level of the stack, as seen from the caller, of the code that calls this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "fusemax":
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def current(word: str, place: object = None) -> str:
     """The word that stands for an old one, which is told with its place in a text, if it has one.
 
@@ -43,7 +51,7 @@ def current(word: str, place: object = None) -> str:
     if word not in WORDS:
         return word
     where = "" if place is None else f"{place}: "
-    warnings.warn(f"{where}'{word}' is now '{WORDS[word]}'", Renamed, stacklevel=3)
+    warnings.warn(f"{where}'{word}' is now '{WORDS[word]}'", Renamed, stacklevel=_outside())
     return WORDS[word]
 
 

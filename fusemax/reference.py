@@ -19,7 +19,7 @@ from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked, CheckedEinsum, Loop, Relation, Tensor, Use
 from fusemax.ir.expr import Access, Apply, Expr, Name, Number, rank_of
 from fusemax.ir.operators import REDUCERS
-from fusemax.validate import check, solve_shapes
+from fusemax.validate import checked_of, solve_shapes
 
 Array = NDArray[np.float64]
 Value = Array | np.float64  # of an expression: an array with all axes of a space, or one number
@@ -62,13 +62,13 @@ RELATIONS: dict[Relation, np.ufunc] = {
 
 
 def execute(
-    cascade: Cascade | Checked,
+    cascade: str | Cascade | Checked,
     inputs: Mapping[str, ArrayLike],
     shapes: Mapping[str, int] | None = None,
     *,
     intermediates: bool = False,
 ) -> dict[str, Array]:
-    """Run a cascade on arrays and return its outputs, in float64, by name.
+    """Run a cascade, given as data or by name, on arrays and return its outputs, in float64, by name.
 
     The axes of an input follow its declared ranks. `shapes` gives sizes that the arrays do not tell (a split's, a
     window's); an iterative output is its whole history, N + 1 long. With `intermediates`, every tensor is returned.
@@ -79,7 +79,7 @@ def execute(
     >>> execute(parse("Z[m] = A[k, m] * B[k]"), {"A": [[1, 2], [3, 4]], "B": [10, 100]})
     {'Z': array([310., 420.])}
     """
-    checked = check(cascade) if isinstance(cascade, Cascade) else cascade
+    checked = checked_of(cascade)
     if checked.incomplete:
         raise FusemaxError(checked.incomplete)
     with np.errstate(all="ignore"):

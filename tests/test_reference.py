@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from numpy.typing import ArrayLike, NDArray
 
-from fusemax import FusemaxError, check, execute, load_cascade, parse, reference
+from fusemax import FusemaxError, analyze, check, execute, load_cascade, parse, reference
 from fusemax.ir.cascade import Cascade
 from fusemax.reference import random_inputs
 from tests.brute import brute_force
@@ -497,3 +497,10 @@ def test_random_inputs_of_impossible_size() -> None:
     checked = check(parse("Z = A[k]"))
     with pytest.raises(FusemaxError, match=r"these shapes need 7.451e\+05 GiB"):
         random_inputs(checked, {"K": 10**14})
+
+
+def test_a_cascade_by_name() -> None:
+    """A cascade may be given by the name of a shipped file, to run it and to analyze it."""
+    arrays = {"A": np.ones((3, 2)), "B": np.ones((3, 4))}
+    assert execute("matmul", arrays)["Z"].tolist() == np.full((2, 4), 3.0).tolist()
+    assert analyze("matmul", arch="flat-edge", shapes={"K": 3, "M": 2, "N": 4}).passes == {"K": 1, "M": 1, "N": 1}

@@ -17,25 +17,27 @@ from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
 from fusemax.ir.print_cascade import print_einsum
-from fusemax.validate import check, solve_shapes
+from fusemax.syntax.load import load_arch
+from fusemax.validate import checked_of, solve_shapes
 
 __all__ = ["Analysis", "analyze"]
 
 
 def analyze(
-    cascade: Cascade | Checked,
+    cascade: str | Cascade | Checked,
     shapes: Mapping[str, int] | None = None,
     *,
     tiles: Mapping[str, int] | None = None,
     buffer_bytes: int | None = None,
     word_bits: int = 16,
-    arch: Arch | None = None,
+    arch: str | Arch | None = None,
 ) -> Analysis:
     """Derive passes, live footprints, operations and compulsory traffic (FuseMax, MICRO 2024, section III).
 
-    Results are symbolic in the rank shapes; with `shapes` (elements by rank) they have numbers, too. `tiles` are the
-    tile sizes of ranks other than the traversed one. With `buffer_bytes` every footprint is compared with a buffer, in
-    words of `word_bits`; with `arch` the work is compared with the machine's roofline.
+    `cascade` and `arch` are data, or names of shipped files or of files. Results are symbolic in the rank shapes; with
+    `shapes` (elements by rank) they have numbers, too. `tiles` are the tile sizes of ranks other than the traversed one.
+    With `buffer_bytes` every footprint is compared with a buffer, in words of `word_bits`; with `arch` the work is
+    compared with the machine's roofline.
     Raises `FusemaxError` for cascades that `check` refuses, and for shapes and tiles that the cascade cannot have.
 
     >>> from fusemax import parse
@@ -43,7 +45,7 @@ def analyze(
     >>> analysis.passes, analysis.groups["K"].passes.live_tensors
     ({'K': 2}, ('A',))
     """
-    checked = check(cascade, complete=False) if isinstance(cascade, Cascade) else cascade
+    checked = checked_of(cascade, complete=False)
     sizes = solve_shapes(checked, shapes, complete=False) if shapes else {}
     tiles = _checked_tiles(checked, tiles or {}, sizes)
     einsums = views(checked)
@@ -67,7 +69,8 @@ def analyze(
         facts, groups, _traffic(checked), expanded(checked), sizes, tiles, word_bits, checked, buffer_bytes,
         notes=(*checked.incomplete, *checked.notes),
     )  # fmt: skip
-    return analysis if arch is None else roofline_of(analysis, arch)
+    machine = load_arch(arch) if isinstance(arch, str) else arch
+    return analysis if machine is None else roofline_of(analysis, machine)
 
 
 def _checked_tiles(checked: Checked, tiles: Mapping[str, int], sizes: Mapping[str, int]) -> dict[str, int]:

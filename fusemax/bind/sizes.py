@@ -174,5 +174,6 @@ def exactly(a: Amount, b: Amount, span: Span | None) -> Amount:
     if wrong.any():
         first = int(np.argmax(wrong))
         left, right = (int(np.broadcast_to(np.asarray(x), wrong.shape)[first]) for x in (a, b))
-        raise FusemaxError([Problem(f"{left} does not divide by {right}", span, "give sizes that divide")])
+        message = f"{left} is not a multiple of {right}" if right else f"a division of {left} by 0"
+        raise FusemaxError([Problem(message, span, "give sizes that divide")])
     return a // b

@@ -100,13 +100,14 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
 
 def check_files(csv: Path | None, plot: Path | None) -> None:
     """Refuse files that could not be written, before work is done for them. Raises `FusemaxError`."""
-    from fusemax.report.figures import SUFFIXES
+    from fusemax.report.figures import SUFFIXES, figure_type
     from fusemax.report.files import check_target
 
     if csv is not None:
         check_target(csv, (".csv",))
     if plot is not None:
         check_target(plot, SUFFIXES)
+        figure_type()
 
 
 def write_files(result: Result, csv: Path | None, plot: Path | None) -> None:

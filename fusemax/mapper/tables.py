@@ -93,7 +93,7 @@ def changes(found: Estimate, other: Estimate) -> Table:
         f"{ratio['speedup']:.4f}x as fast, {ratio['energy_ratio']:.4f} of the energy, {ratio['dram_ratio']:.4f} of the DRAM traffic",
         f"limited by {found.bound}, {other.mapping} by {other.bound}",
     )
-    title = f"What changed to {other.mapping}, in cycles over the run"
+    title = f"Changes against {other.mapping}, in cycles over the run"
     return Table(title, ("Einsum", "before", "now"), tuple(rows), below)
 
 

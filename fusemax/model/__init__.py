@@ -14,8 +14,8 @@ from fusemax.ir.checked import Checked
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.model.energy import accounting_of
 from fusemax.model.estimate import Estimate, estimate
-from fusemax.syntax.load import load_arch, load_cascade, load_mapping
-from fusemax.validate import check
+from fusemax.syntax.load import load_arch, load_mapping
+from fusemax.validate import checked_of
 
 __all__ = ["Estimate", "evaluate"]
 
@@ -32,7 +32,7 @@ def evaluate(
     """The cost of a mapping of a cascade on an architecture, each as data, as a shipped name or as the path of a file.
 
     `shapes` are elements by rank: integers for one point, or integer arrays of one length for a grid of points, which
-    is costed at once. `parameters` are those of the mapping; `accounting` is `full` or `artifact`. Raises `FusemaxError`
+    is costed at once. `parameters` are those of the mapping; `accounting` is `full` or `published`. Raises `FusemaxError`
     for mappings that do not fit the cascade, the architecture or the sizes, and for fusions that the cascade forbids.
 
     >>> from fusemax import load_arch, load_cascade, load_mapping
@@ -59,6 +59,4 @@ def bound_of(
 
 def loaded(cascade: str | Cascade | Checked, arch: str | Arch) -> tuple[Checked, Arch]:
     """A cascade, checked, and an architecture, each as data or by name."""
-    named = load_cascade(cascade) if isinstance(cascade, str) else cascade
-    checked = check(named) if isinstance(named, Cascade) else named
-    return checked, load_arch(arch) if isinstance(arch, str) else arch
+    return checked_of(cascade), load_arch(arch) if isinstance(arch, str) else arch

@@ -52,10 +52,10 @@ class Catalog(Result):
         workloads = tuple(map(_workload, self.workloads.items()))
         arches = tuple(map(_arch, self.architectures.items()))
         mappings = tuple((name, found.cascade, found.arch, self.titles[name]) for name, found in self.mappings.items())
-        yield Table("Cascades (fusemax analyze NAME)", ("name", "what it is"), cascades)
-        yield Table("Workloads (--model NAME)", ("name", "what it is", "shapes"), workloads)
+        yield Table("Cascades (fusemax analyze NAME)", ("name", "description"), cascades)
+        yield Table("Workloads (--model NAME)", ("name", "description", "shapes"), workloads)
         yield Table("Architectures (--arch NAME)", ("name", "units", "buffer", "DRAM"), arches)
-        headers = ("name", "cascade", "architecture", "what it is")
+        headers = ("name", "cascade", "architecture", "description")
         yield Table("Mappings (fusemax compare NAME...)", headers, mappings)
 
     def records(self) -> list[Record]:

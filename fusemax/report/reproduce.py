@@ -346,7 +346,7 @@ def _figure_table(chart: Chart) -> Table:
         cells = [_cell(s.values[i], s.published[i] if s.published else None, chart.percent) for s in chart.series]
         rows.append((str(model), readable_length(seq or 0), *cells))
     headers = ("model", "seq", *(series.label for series in chart.series))
-    below = ("in brackets what was published",)
+    below = ("in brackets the published values",)
     relative = "" if chart.percent else f", {chart.axis}"
     return Table(f"{chart.title}{relative}", headers, tuple(rows), below, right=tuple(range(1, len(headers))))
 

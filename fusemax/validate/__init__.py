@@ -8,6 +8,7 @@ from fusemax.errors import FusemaxError, in_order, listed
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked, CheckedEinsum, Rank
 from fusemax.ir.expr import Apply, Expr, Name, rank_of
+from fusemax.syntax.load import load_cascade
 from fusemax.validate.bounds import check_bounds
 from fusemax.validate.draft import Draft
 from fusemax.validate.einsums import resolve
@@ -50,6 +51,12 @@ def check(cascade: Cascade, *, complete: bool = True) -> Checked:
         cascade, draft.tensors, tuple(einsums), _ranks(draft, einsums), tuple(draft.equations.values()), order,
         (*cascade.notes, *in_order(draft.notes)), in_order(draft.incomplete),
     )  # fmt: skip
+
+
+def checked_of(cascade: str | Cascade | Checked, *, complete: bool = True) -> Checked:
+    """A cascade with its meaning, given so, as it is written, or by the name of a shipped file or of a file."""
+    named = load_cascade(cascade) if isinstance(cascade, str) else cascade
+    return check(named, complete=complete) if isinstance(named, Cascade) else named
 
 
 def _resolve_all(draft: Draft) -> list[CheckedEinsum]:

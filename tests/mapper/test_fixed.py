@@ -112,7 +112,7 @@ def test_fixed_lengths_of_a_template() -> None:
     """A number for a template's length that does not divide is named, by the name that the user gave."""
     message, hint = refused(template=parse_mapping(UNEVEN.replace(" uneven:", ":")), fix=["m1=5"])
     assert message == (
-        "with 'm1' fixed, no value of the open lengths divides the ranks that they split; with m1 = 5: 8 does not divide by 5"
+        "with 'm1' fixed, no value of the open lengths divides the ranks that they split; with m1 = 5: 8 is not a multiple of 5"
     )
     assert hint == "fix another number, or leave it open"
 

@@ -144,8 +144,8 @@ def test_a_grid_of_sizes() -> None:
     """A grid is refused for the first of its points that is wrong, by the same words as a point."""
     assert np.shape(gemm(GEMM, M=np.array([256, 1024])).cycles) == (2,)
     place = "a.mapping:4:14: {}\n  split m: m1, m0 = 256\n               ^^^^^^^^\nhint: give sizes that divide"
-    assert refused(GEMM, M=np.array([256, 300, 500])) == place.format("300 does not divide by 256")
-    assert refused(GEMM, M=300) == place.format("300 does not divide by 256")
+    assert refused(GEMM, M=np.array([256, 300, 500])) == place.format("300 is not a multiple of 256")
+    assert refused(GEMM, M=300) == place.format("300 is not a multiple of 256")
 
 
 def test_a_grid_that_lacks_a_size() -> None:

@@ -50,7 +50,10 @@ def _revisited(checked: Checked, plan: Plan, placement: Placement, splits: Split
         many = next((variable for variable in inside if variable in depends), None)
         held = any(hold.tensor == placement.name and loop not in hold.loops for hold in placement.holds)
         if loop.variable in again and many is not None and not held:
-            message = f"partial sums of '{placement.name}' are revisited in every iteration of '{loop.variable}', but no memory holds them"
+            message = (
+                f"partial sums of '{placement.name}', one for every '{many}', are revisited in every iteration of "
+                f"'{loop.variable}', but no memory holds them"
+            )
             hint = f"put a `hold {placement.name} in LEVEL` outside of that loop, or loop over '{many}' around it"
             yield Problem(message, placement.span, hint)
             return
