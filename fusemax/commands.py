@@ -157,7 +157,7 @@ def simulated(
 
     from fusemax.bind.bind import bind
     from fusemax.report.gantt import MOST_DRAWN
-    from fusemax.report.simulations import check_numbers, write_files
+    from fusemax.report.simulations import check_numbers, write_trace_files
     from fusemax.sim.simulate import MOST_SLICES, check_window, run
     from fusemax.syntax.load import load_mapping
 
@@ -169,7 +169,7 @@ def simulated(
     error = check_numbers(bound, progress) if checks else None
     most = MOST_SLICES if plot is None else MOST_DRAWN
     found = check_window(run(bound, window, progress=progress, most=most), window)
-    write_files(bound, found, window, trace, plot, progress)
+    write_trace_files(bound, found, window, trace, plot, progress)
     return replace(found, model=point.model, seq=point.seq, error=error, notes=_notes(chosen))
 
 

@@ -13,7 +13,7 @@ from fusemax.errors import FusemaxError
 if TYPE_CHECKING:
     import pint
 
-LONGEST = 60
+LONGEST_QUANTITY = 60
 _UNIT = r"[A-Za-zµ]+(\^-?\d)?"
 _QUANTITY = re.compile(rf"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*{_UNIT}(\s*[/*]\s*{_UNIT})*\s*")
 
@@ -70,8 +70,10 @@ def quantity(text: str, unit: str, what: str) -> float:
     import pint
 
     example = _EXAMPLES[unit]
-    if len(text) > LONGEST or not _QUANTITY.fullmatch(text):
-        raise FusemaxError(f"{what} '{text[:LONGEST]}' is not a number with a unit", f"write it like `{example}`")
+    if len(text) > LONGEST_QUANTITY or not _QUANTITY.fullmatch(text):
+        raise FusemaxError(
+            f"{what} '{text[:LONGEST_QUANTITY]}' is not a number with a unit", f"write it like `{example}`"
+        )
     try:
         value = float(_registry().Quantity(text).to(unit).magnitude)
     except pint.DimensionalityError:

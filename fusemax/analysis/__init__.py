@@ -8,7 +8,7 @@ from fusemax.analysis.counting import symbol
 from fusemax.analysis.footprint import footprints
 from fusemax.analysis.passes import group_passes
 from fusemax.analysis.rank_groups import rank_groups, views
-from fusemax.analysis.result import Analysis, EinsumFacts, GroupFacts, Traffic, Work
+from fusemax.analysis.result import Analysis, CompulsoryTraffic, EinsumFacts, GroupFacts, Work
 from fusemax.analysis.roofline import roofline_of
 from fusemax.analysis.spill import spills
 from fusemax.analysis.work import elements, expanded, operations
@@ -82,9 +82,9 @@ def _checked_tiles(checked: Checked, tiles: Mapping[str, int], sizes: Mapping[st
     return dict(tiles)
 
 
-def _traffic(checked: Checked) -> Traffic:
+def _traffic(checked: Checked) -> CompulsoryTraffic:
     sizes = {rank: symbol(rank) for rank in checked.ranks}
     reads, writes = (
         {tensor.name: elements(tensor, sizes) for tensor in tensors} for tensors in (checked.inputs, checked.outputs)
     )
-    return Traffic(reads, writes)
+    return CompulsoryTraffic(reads, writes)

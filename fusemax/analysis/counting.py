@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.int64]
 
-MOST_POINTS = 2**28
+MOST_GRID_POINTS = 2**28
 """Filters are counted point by point over all their variables but one; more points are refused."""
 CHUNK = 2**20
 """Points that are counted at once."""
@@ -151,7 +151,7 @@ def _refuse_huge(points: Points, sizes: Mapping[str, int], extent: int) -> None:
         replace(c.form, terms=tuple(replace(t, factor=abs(t.factor)) for t in c.form.terms)) for c in points.constraints
     )
     values = [form.evaluate(sizes, largest) for form in forms]
-    if extent > MOST_POINTS or max(*values, max(largest.values()) * min(extent, CHUNK)) >= 2**62:
+    if extent > MOST_GRID_POINTS or max(*values, max(largest.values()) * min(extent, CHUNK)) >= 2**62:
         space = " x ".join(f"{rank_of(v)}={sizes[rank_of(v)]}" for v in points.variables)
         raise FusemaxError(f"a filter over {space} is too large to count", "give smaller shapes")
 

@@ -26,10 +26,10 @@ def explain(analysis: Analysis, rank: str) -> Table:
       passes that read each tensor: A 2, B 1
     """
     facts = analysis.group(rank)
-    return Table(title(facts), below=(*sentences(facts), *_footprint(analysis, facts), *_reads(facts)))
+    return Table(group_title(facts), below=(*sentences(facts), *_footprint(analysis, facts), *_reads(facts)))
 
 
-def title(facts: GroupFacts) -> str:
+def group_title(facts: GroupFacts) -> str:
     """The rank and its number of passes."""
     passes, group = facts.passes, facts.passes.group
     family = f" (with its parts {joined(group.parts)})" if group.parts else ""

@@ -84,7 +84,7 @@ class GroupFacts:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class CompulsoryTraffic:
     """Elements that every implementation reads and writes at least: each input and each output once."""
 
     reads: Mapping[str, sympy.Expr]
@@ -112,7 +112,7 @@ class Analysis(Result):
     outputs: tuple[str, ...]
     einsums: tuple[EinsumFacts, ...]
     groups: Mapping[str, GroupFacts]
-    traffic: Traffic
+    traffic: CompulsoryTraffic
     operators: Mapping[str, Mapping[str, int]]
     sizes: Mapping[str, int]
     tiles: Mapping[str, int]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from fusemax.analysis.counting import Points
-from fusemax.analysis.explain import sentences, sized, title
+from fusemax.analysis.explain import group_title, sentences, sized
 from fusemax.analysis.result import Analysis, GroupFacts, Work
 from fusemax.units import readable_bytes, readable_number, readable_seconds
 from fusemax.view import Table, joined
@@ -73,7 +73,7 @@ def _why(analysis: Analysis) -> Iterator[Table]:
     told: list[str] = []
     for facts in analysis.groups.values():
         if facts.passes.boundaries:
-            told += [title(facts), *(f"  {sentence}" for sentence in sentences(facts))]
+            told += [group_title(facts), *(f"  {sentence}" for sentence in sentences(facts))]
     if told:
         yield Table("Why", below=tuple(told))
 

@@ -14,7 +14,7 @@ from fusemax.bind.extents import Amount
 from fusemax.bind.instantiate import instantiate
 from fusemax.bind.legal.fusion import problems_of, shares_of
 from fusemax.bind.loop_nest import LoopNest
-from fusemax.bind.parameters import Choice, Value, choice_of
+from fusemax.bind.parameters import Choice, ParameterValue, choice_of
 from fusemax.bind.plan import Plan, Planner
 from fusemax.bind.sizes import sizes_of
 from fusemax.bind.splits import extents_of, fitted, splits_of
@@ -41,7 +41,7 @@ class BoundMapping:
 
 
 def bind(
-    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, Value],
+    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, ParameterValue],
     *, check_capacity: bool = True,
 ) -> BoundMapping:  # fmt: skip
     """Bind a mapping; `shapes` are elements by rank, numbers or arrays with one element a shape point.
@@ -66,7 +66,11 @@ def bind(
 
 
 def lengths(
-    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, Value]
+    checked: Checked,
+    arch: Arch,
+    mapping: MappingFile,
+    shapes: Mapping[str, Amount],
+    parameters: Mapping[str, ParameterValue],
 ) -> dict[str, Amount]:
     """The longest extents of all variables and parts, by the splits alone. Raises `FusemaxError` where they do not divide."""
     sizes = sizes_of(checked, arch, mapping, shapes, parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from fusemax.bind.parameters import Choice, Value, no_parameter, words_of
+from fusemax.bind.parameters import Choice, ParameterValue, no_parameter, words_of
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.cascade import NO_COMMENTS
 from fusemax.ir.expr import Expr, Name, Number
@@ -87,7 +87,7 @@ def _no_branch(mapping: MappingFile, node: Case, chosen: tuple[str, ...] | None)
 # ------------------------------------------------------------------------------------------------------------- numbers
 
 
-def concrete(mapping: MappingFile, given: Mapping[str, Value]) -> MappingFile:
+def concrete(mapping: MappingFile, given: Mapping[str, ParameterValue]) -> MappingFile:
     """The mapping without parameters and comments, its numbers in their places too: a text of its own.
 
     Parameters that are not given have their defaults.
@@ -119,7 +119,7 @@ def concrete(mapping: MappingFile, given: Mapping[str, Value]) -> MappingFile:
     return MappingFile(mapping.name, (), mapping.cascade, mapping.arch, None, splits, mapping.uncounted, body)
 
 
-def _number(value: Value | Expr, numbers: Mapping[str, Expr]) -> Expr:
+def _number(value: ParameterValue | Expr, numbers: Mapping[str, Expr]) -> Expr:
     """The expression to write for a parameter."""
     if isinstance(value, Expr):
         return _substituted(value, numbers)

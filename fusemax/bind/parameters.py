@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fusemax.bind.extents import Amount
-from fusemax.bind.sizes import number_of, value_of
+from fusemax.bind.sizes import parameter_number, value_of
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean, listed
 from fusemax.ir.expr import Expr, Name
 from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.ir.mapping import Parameter
 from fusemax.units import integer_of, readable_length
 
-Value = Amount | str | Sequence[str]
+ParameterValue = Amount | str | Sequence[str]
 """A value to give for a parameter: a number, a number for each point of a grid, or words, also in one text."""
 
 
@@ -26,7 +26,7 @@ class Choice:
     words: Mapping[str, tuple[str, ...]]
 
 
-def choice_of(mapping: MappingFile, sizes: Mapping[str, Amount], given: Mapping[str, Value]) -> Choice:
+def choice_of(mapping: MappingFile, sizes: Mapping[str, Amount], given: Mapping[str, ParameterValue]) -> Choice:
     """One value for every parameter: as given, else its default, an expression over sizes and the parameters before it.
 
     Raises `FusemaxError` for parameters that the mapping has not, and for values that are no numbers.
@@ -54,11 +54,11 @@ def choice_of(mapping: MappingFile, sizes: Mapping[str, Amount], given: Mapping[
         elif isinstance(value, Expr):
             numbers[name] = value_of(value, lengths, parameter.span)
         else:
-            numbers[name] = number_of(mapping, name, value)
+            numbers[name] = parameter_number(mapping, name, value)
     return Choice(numbers, words)
 
 
-def words_of(mapping: MappingFile, given: Mapping[str, Value]) -> dict[str, tuple[str, ...]]:
+def words_of(mapping: MappingFile, given: Mapping[str, ParameterValue]) -> dict[str, tuple[str, ...]]:
     """The words of the parameters that list some, whatever the sizes are: as given, else as their defaults.
 
     >>> from fusemax import load_mapping
@@ -69,7 +69,7 @@ def words_of(mapping: MappingFile, given: Mapping[str, Value]) -> dict[str, tupl
     return {name: words for name, value in values.items() if (words := _listed(value)) is not None}
 
 
-def _listed(value: Value | Expr) -> tuple[str, ...] | None:
+def _listed(value: ParameterValue | Expr) -> tuple[str, ...] | None:
     """The words that a value lists."""
     match value:
         case tuple() | list():
@@ -93,7 +93,7 @@ def no_parameter(mapping: MappingFile, name: str, span: Span | None = None) -> P
 class Chosen:
     """Values of parameters other than their defaults, and, if the table has no row for them, a remark."""
 
-    values: Mapping[str, Value]
+    values: Mapping[str, ParameterValue]
     remark: str | None = None
 
     @contextmanager

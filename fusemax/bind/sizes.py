@@ -18,20 +18,24 @@ from fusemax.validate import solve_shapes
 from fusemax.validate.shapes import bad_size, shape_names, solve_grid
 
 if TYPE_CHECKING:
-    from fusemax.bind.parameters import Value
+    from fusemax.bind.parameters import ParameterValue
 
 Sizes = dict[str, Amount]
-LARGEST = 2.0**58
+LARGEST_SIZE = 2.0**58
 """Points of an iteration space; a count of several of them at once adds up at most 32."""
 
 
 def sizes_of(
-    checked: Checked, arch: Arch, mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, Value]
+    checked: Checked,
+    arch: Arch,
+    mapping: MappingFile,
+    shapes: Mapping[str, Amount],
+    parameters: Mapping[str, ParameterValue],
 ) -> Sizes:
     """The sizes of all ranks: given ones, those that the mapping gives to the cascade's own splits, and those that follow."""
     given = dict(shapes)
     known = {**_known_first(mapping, shapes, parameters), **axes_of(arch)}
-    variables = variables_of(checked)
+    variables = cascade_variables(checked)
     for split in mapping.splits:
         for part in split.parts if split.variable not in variables else ():
             if isinstance(part.extent, Length) and rank_of(part.variable) in checked.ranks:
@@ -41,7 +45,7 @@ def sizes_of(
     return _exact(checked, _solved(checked, given))
 
 
-def _known_first(mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, Value]) -> Sizes:
+def _known_first(mapping: MappingFile, shapes: Mapping[str, Amount], parameters: Mapping[str, ParameterValue]) -> Sizes:
     """The parameters that are numbers before all sizes are known: given ones, and defaults over given sizes."""
     found: Sizes = {}
     for parameter in mapping.parameters:
@@ -50,11 +54,11 @@ def _known_first(mapping: MappingFile, shapes: Mapping[str, Amount], parameters:
             if all(name.name in {**shapes, **found} for name in names(value)):
                 found[parameter.name] = value_of(value, {**shapes, **found}, parameter.span)
         elif not isinstance(value, str | tuple | list):
-            found[parameter.name] = number_of(mapping, parameter.name, value)
+            found[parameter.name] = parameter_number(mapping, parameter.name, value)
     return found
 
 
-def number_of(mapping: MappingFile, name: str, value: object) -> Amount:
+def parameter_number(mapping: MappingFile, name: str, value: object) -> Amount:
     """A number, or the numbers of a grid, given for a parameter."""
     array = np.asarray(value)
     if array.dtype.kind in "iuf" or (array.dtype.kind == "O" and all(isinstance(x, int) for x in array.ravel())):
@@ -66,7 +70,7 @@ def number_of(mapping: MappingFile, name: str, value: object) -> Amount:
 def _exact(checked: Checked, sizes: Sizes) -> Sizes:
     """Sizes for which counts may leave 64 bits as Python's own integers, exact and slower."""
     spaces = ([np.asarray(sizes[rank_of(v)], np.float64) for v in einsum.variables] for einsum in checked.einsums)
-    if max(float(np.max(np.prod(np.broadcast_arrays(*space, 1.0), axis=0))) for space in spaces) < LARGEST:
+    if max(float(np.max(np.prod(np.broadcast_arrays(*space, 1.0), axis=0))) for space in spaces) < LARGEST_SIZE:
         return sizes
     return {rank: np.asarray(size).astype(object) if np.ndim(size) else size for rank, size in sizes.items()}
 
@@ -107,7 +111,7 @@ def _wide(size: Amount) -> int | Grid:
     return array.item() if array.ndim == 0 else array if array.dtype == object else array.astype(np.int64)
 
 
-def variables_of(checked: Checked) -> set[str]:
+def cascade_variables(checked: Checked) -> set[str]:
     return {variable for einsum in checked.einsums for variable in einsum.variables}
 
 

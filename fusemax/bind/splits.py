@@ -20,7 +20,7 @@ from fusemax.bind.extents import Amount, Extent, Grid
 from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.parameters import Choice
 from fusemax.bind.plan import Plan
-from fusemax.bind.sizes import axes_of, exactly, extent_of, variables_of
+from fusemax.bind.sizes import axes_of, cascade_variables, exactly, extent_of
 from fusemax.bind.tensors import Splits
 from fusemax.errors import FusemaxError, Problem, did_you_mean, listed
 from fusemax.ir.arch import Arch
@@ -40,7 +40,7 @@ class Extents:
 
 def splits_of(checked: Checked, mapping: MappingFile) -> Splits:
     """The variables that the mapping splits; splits that the cascade makes itself only get their sizes from it."""
-    variables = variables_of(checked)
+    variables = cascade_variables(checked)
     return {s.variable: tuple(part.variable for part in s.parts) for s in mapping.splits if s.variable in variables}
 
 
@@ -52,7 +52,7 @@ def extents_of(
     Raises `FusemaxError` where they do not divide.
     """
     known = {**sizes, **choice.numbers, **axes_of(arch)}
-    variables = variables_of(checked)
+    variables = cascade_variables(checked)
     extents = {v: sizes[rank_of(v)] for v in variables}
     longest: dict[str, Extent] = {}
     for split in mapping.splits:

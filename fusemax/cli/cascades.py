@@ -11,7 +11,7 @@ from fusemax.cli.options import (
     CASCADE,
     Command,
     Integer,
-    Sizes,
+    SizesOption,
     cascade_argument,
     first,
     json_option,
@@ -87,7 +87,7 @@ def fmt_command(name: str, write: bool, only_check: bool) -> int:
 @click.command("analyze", cls=Command, short_help="Derive passes, footprints, operations and traffic.")
 @cascade_argument
 @shape_options
-@click.option("--tile", "tiles", type=Sizes(), multiple=True, callback=Sizes.merged, metavar="R=N ...",
+@click.option("--tile", "tiles", type=SizesOption(), multiple=True, callback=SizesOption.merged, metavar="R=N ...",
               help="Tile sizes of the ranks that are not traversed, such as P=256; 1 by default.")  # fmt: skip
 @click.option("--buffer", metavar="SIZE", help="Compare the footprints with a buffer, such as 16MiB.")
 @click.option("--word", metavar="SIZE", help="Size of one element; 16bit by default.")

@@ -21,7 +21,7 @@ else:  # not generic in older releases
     Kind = click.ParamType
 
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 R = TypeVar("R")
 
 
@@ -53,7 +53,7 @@ class NamedFile(Kind):
         return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
 
 
-class Sizes(Kind):
+class SizesOption(Kind):
     """`M=65536`, or several with commas or blanks between; sizes may end in K, M or G for powers of 1024."""
 
     name = "rank=size"
@@ -188,7 +188,7 @@ plot_option = click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw a picture: a .png, .svg or .pdf file."
 )
 shape_option = click.option(
-    "--shape", "shapes", type=Sizes(), multiple=True, callback=Sizes.merged, metavar="R=N ...",
+    "--shape", "shapes", type=SizesOption(), multiple=True, callback=SizesOption.merged, metavar="R=N ...",
     help="Sizes of ranks, such as M=65536 P=64K.",
 )  # fmt: skip
 arch_option = click.option(
@@ -204,7 +204,7 @@ accounting_option = click.option(
 )  # fmt: skip
 
 
-def shape_options(command: Callable[P, R]) -> Callable[P, R]:
+def shape_options(command: Callable[_P, R]) -> Callable[_P, R]:
     """`--shape`, `--model` and `--seq`."""
     options = [
         shape_option,

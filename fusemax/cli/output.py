@@ -24,7 +24,7 @@ PATIENCE_S = 1.0
 """Seconds after which a command shows its progress."""
 EVERY_S = 0.1
 """Seconds between two such lines."""
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
 
 def complain(error: FusemaxError) -> None:
@@ -140,10 +140,10 @@ class Progress:
         if self.shown:
             click.echo(f"\r{' ' * len(self.shown)}\r", nl=False, err=True)
 
-    def told(self, say: Callable[P, str]) -> Callable[P, None] | None:
+    def told(self, say: Callable[_P, str]) -> Callable[_P, None] | None:
         """A function to call at each step, whose arguments `say` turns into a line; None without a terminal."""
 
-        def show(*args: P.args, **kwargs: P.kwargs) -> None:
+        def show(*args: _P.args, **kwargs: _P.kwargs) -> None:
             now = time.monotonic()
             if now - self.start > PATIENCE_S and now - self.last > EVERY_S:
                 self.last, self.shown = now, say(*args, **kwargs).ljust(len(self.shown))

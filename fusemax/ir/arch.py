@@ -171,10 +171,10 @@ class Arch:
         return self.memories[-1]
 
 
-Named = TypeVar("Named", Memory, Unit)
+_Named = TypeVar("_Named", Memory, Unit)
 
 
-def _named(things: Sequence[Named], name: str) -> Named:
+def _named(things: Sequence[_Named], name: str) -> _Named:
     for thing in things:
         if thing.name == name:
             return thing

@@ -14,7 +14,7 @@ from typing import TypeVar
 from fusemax.ir.cascade import Cascade, Statement
 from fusemax.ir.mapping import Block, Case, For, Leaf, Node
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 Body = tuple[Node, ...]
 
 
@@ -88,8 +88,8 @@ def all_bodies(body: Body) -> Iterator[Body]:
 
 
 def fold(
-    body: Iterable[Node], make: Callable[[Node, Body, tuple[tuple[T, ...], ...]], Iterable[T]], around: Body = ()
-) -> tuple[T, ...]:
+    body: Iterable[Node], make: Callable[[Node, Body, tuple[tuple[_T, ...], ...]], Iterable[_T]], around: Body = ()
+) -> tuple[_T, ...]:
     """Results for all nodes of a body, from the inside out.
 
     `make` gets a node, the nodes around it, outermost first, and for each body of the node the results of that body.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fusemax.bind.bind import BoundMapping, bind
 from fusemax.bind.extents import Amount
-from fusemax.bind.parameters import Value
+from fusemax.bind.parameters import ParameterValue
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
 from fusemax.ir.checked import Checked
@@ -26,7 +26,7 @@ def evaluate(
     mapping: str | MappingFile,
     shapes: Mapping[str, Amount],
     *,
-    parameters: Mapping[str, Value] | None = None,
+    parameters: Mapping[str, ParameterValue] | None = None,
     accounting: str = "full",
 ) -> Estimate:
     """The cost of a mapping of a cascade on an architecture, each as data, as a shipped name or as the path of a file.
@@ -49,7 +49,7 @@ def evaluate(
 
 def bound_of(
     cascade: str | Cascade | Checked, arch: str | Arch, mapping: str | MappingFile, shapes: Mapping[str, Amount],
-    parameters: Mapping[str, Value] | None = None,
+    parameters: Mapping[str, ParameterValue] | None = None,
 ) -> BoundMapping:  # fmt: skip
     """A mapping bound to a cascade, an architecture and sizes, each as data or by name."""
     checked, machine = loaded(cascade, arch)

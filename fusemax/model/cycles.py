@@ -14,7 +14,7 @@ from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Unit
 from fusemax.ir.checked import Checked, CheckedEinsum
 from fusemax.ir.mapping import BlockKind, Overlap
-from fusemax.model.filters import number_of, steps
+from fusemax.model.filters import point_count, steps
 from fusemax.model.operations import operations_on, operator_of
 from fusemax.model.traffic import Edge, EdgeTraffic
 
@@ -46,7 +46,7 @@ def times(nest: LoopNest, crossings: tuple[EdgeTraffic, ...], sizes: Mapping[str
         mine = [crossing for crossing in crossings if crossing.placement == number]
         space = points(placement.einsum.variables, placement.einsum.constraints, nest.checked.ranks)
         busy = slots * steps(nest, placement, sizes)
-        found.append(Time(busy, edge_cycles(unit, placement, mine, problems), slots * number_of(space, sizes)))
+        found.append(Time(busy, edge_cycles(unit, placement, mine, problems), slots * point_count(space, sizes)))
     if problems:
         raise FusemaxError(problems)
     return tuple(found)

@@ -18,7 +18,7 @@ from fusemax.bind.loop_nest import LoopNest
 from fusemax.bind.plan import Placement
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import EXECUTED_AS, Arch, Unit
-from fusemax.model.filters import number_of
+from fusemax.model.filters import point_count
 from fusemax.model.operations import operations_on
 from fusemax.model.traffic import Edge, EdgeTraffic, MemoryTraffic, Transfer
 from fusemax.moved import current
@@ -76,7 +76,7 @@ def placement_operations(bound: BoundMapping, placement: Placement) -> Operation
     for kind, counts in operations_on(bound.checked, placement.einsum, unit).items():
         number: Amount = 0
         for at, n in counts.items():
-            number = number + n * number_of(at, bound.sizes)
+            number = number + n * point_count(at, bound.sizes)
         name, times = as_done(kind, unit)
         done[name] = done.get(name, 0) + number * times
         reads = reads + number * times * (OPERANDS.get(kind, 2) if times == 1 else 2)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusemax.bind.bind import BoundMapping
 from fusemax.bind.extents import Amount, largest
-from fusemax.bind.parameters import Value
+from fusemax.bind.parameters import ParameterValue
 from fusemax.bind.plan import Placement
 from fusemax.model.cycles import Time, compose, times
 from fusemax.model.energy import Accounting, arrivals, memories_j, memory_words, placement_operations, unit_j
@@ -73,7 +73,7 @@ class Estimate(Result):
     einsums: tuple[EinsumCost, ...] = field(repr=False)
     phases: tuple[PhaseCost, ...] = field(repr=False)
     counts: tuple[MemoryTraffic, ...] = field(repr=False)
-    parameters: Mapping[str, Value] = field(default_factory=dict)
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     model: str | None = None
     seq: int | None = None
     notes: tuple[str, ...] = ()

@@ -15,10 +15,10 @@ from fusemax.ir.checked import Constraint, Relation
 from fusemax.ir.expr import rank_of
 
 
-def number_of(points: Points, sizes: Mapping[str, Amount]) -> Amount:
+def point_count(points: Points, sizes: Mapping[str, Amount]) -> Amount:
     """The points of a space, for sizes that may be arrays.
 
-    >>> number_of(Points(("M", "P")), {"M": 2, "P": np.array([3, 5])})
+    >>> point_count(Points(("M", "P")), {"M": 2, "P": np.array([3, 5])})
     array([ 6, 10])
     """
     found: Amount = 1

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusemax.bind.extents import Amount
-from fusemax.bind.parameters import Value
+from fusemax.bind.parameters import ParameterValue
 from fusemax.view import Json, Record
 
 if TYPE_CHECKING:
     from fusemax.model.estimate import Estimate
 
-Number = int | float | list[int | float] | list[float]
+JsonNumber = int | float | list[int | float] | list[float]
 
 
 def estimate_json(found: Estimate) -> Json:
@@ -26,14 +26,14 @@ def estimate_json(found: Estimate) -> Json:
         "model": found.model,
         "seq": found.seq,
         "shapes": {rank: number(size) for rank, size in found.shapes.items()},
-        "parameters": {name: plain(value) for name, value in found.parameters.items()},
+        "parameters": {name: plain_value(value) for name, value in found.parameters.items()},
         "accounting": found.accounting,
         "latency_s": real(found.latency_s),
         "cycles": real(found.cycles),
         "energy_j": real(found.energy_j),
         "dram_bytes": real(found.dram_bytes),
         "utilization": {unit: real(share) for unit, share in found.utilization.items()},
-        "bound": plain(found.bound),
+        "bound": plain_value(found.bound),
         "operations": {kind: number(count) for kind, count in found.operations.items()},
         "memories": {
             memory: {"reads": number(reads), "writes": number(writes), "energy_j": real(found.memory_j[memory])}
@@ -86,7 +86,7 @@ def point_records(found: Estimate) -> list[Record]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*listed, strict=True)]
 
 
-def number(value: Amount) -> Number:
+def number(value: Amount) -> JsonNumber:
     """A count as JSON has it: an integer if it is one; of a grid, a list of them.
 
     >>> number(3), number(2.5), number(2.0**60), number(np.array([1.0, 1.5]))
@@ -101,7 +101,7 @@ def _whole(value: float) -> int | float:
     return int(value) if value == int(value) else float(value)
 
 
-def real(value: Amount) -> Number:
+def real(value: Amount) -> JsonNumber:
     """A quantity as JSON has it: a float; of a grid, a list of them.
 
     >>> real(3), real(np.array([3, 4]))
@@ -110,11 +110,11 @@ def real(value: Amount) -> Number:
     return [float(each) for each in value] if isinstance(value, np.ndarray) and value.ndim else float(value)
 
 
-def plain(value: Value | NDArray[np.str_]) -> Number | str | list[str]:
+def plain_value(value: ParameterValue | NDArray[np.str_]) -> JsonNumber | str | list[str]:
     """A value without NumPy and tuples: a number, a text, or a list of them."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, np.ndarray | np.generic):
-        found: Number | list[str] = value.tolist()
+        found: JsonNumber | list[str] = value.tolist()
         return found
     return value if isinstance(value, int | float) else list(value)

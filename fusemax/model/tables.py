@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusemax.bind.extents import Amount
-from fusemax.bind.parameters import Value
+from fusemax.bind.parameters import ParameterValue
 from fusemax.units import readable_bytes, readable_number, readable_seconds
 from fusemax.view import Table, model_line
 
@@ -47,7 +47,12 @@ def estimate_tables(estimate: Estimate) -> Iterator[Table]:
     )
     yield Table("Units", ("unit", "utilization", "energy"), units, right=(1, 2))
     memories = tuple(
-        (memory, readable_number(one(reads)), readable_number(one(writes)), _joules(one(estimate.memory_j[memory])))
+        (
+            memory,
+            readable_number(one(reads)),
+            readable_number(one(writes)),
+            _joules(one(estimate.memory_j[memory])),
+        )
         for memory, (reads, writes) in estimate.words.items()
     )
     yield Table("Memories, in words", ("memory", "reads", "writes", "energy"), memories, right=(1, 2, 3))
@@ -65,7 +70,7 @@ def _parameters(estimate: Estimate) -> Iterator[str]:
         yield f"parameters {', '.join(set_)}"
 
 
-def _shown(value: Value) -> str:
+def _shown(value: ParameterValue) -> str:
     return (" ".join(value) or "()") if isinstance(value, tuple) else str(value)
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fusemax.ir.arch import Arch, Unit
-from fusemax.report.arch_tree import axes_of, cycles_of, edges_of, memory_facts, readable
+from fusemax.report.arch_tree import axes_text, cycles_of, edges_of, memory_facts, readable
 from fusemax.report.figures import plane
-from fusemax.report.mapping_tree import Held, ShownMapping
+from fusemax.report.mapping_tree import HeldTile, ShownMapping
 from fusemax.units import readable_bytes
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Sheet:
 def arch_sheet(arch: Arch) -> Sheet:
     """The picture of an architecture."""
     memories = tuple(Card(m.name, _size(m.size_bytes), (memory_facts(m)[-1],)) for m in arch.memories)
-    units = tuple(Card(unit.name, axes_of(unit), tuple(_operations(unit))) for unit in arch.units)
+    units = tuple(Card(unit.name, axes_text(unit), tuple(_operations(unit))) for unit in arch.units)
     subtitle = f"{readable(arch.clock_hz, 'Hz')}, words of {arch.word_bits} bit"
     return Sheet(arch.name, subtitle, memories, units, tuple(_links(arch)))
 
@@ -58,7 +58,7 @@ def mapping_sheet(shown: ShownMapping) -> Sheet:
     arch = shown.arch
     inside: dict[str, dict[int, list[str]]] = {}
     for phase, resident in shown.residents():
-        place = resident.level if isinstance(resident, Held) else resident[0]
+        place = resident.level if isinstance(resident, HeldTile) else resident[0]
         listed = inside.setdefault(place, {}).setdefault(phase, [])
         if shown.summary(resident) not in listed:
             listed.append(shown.summary(resident))
@@ -68,7 +68,7 @@ def mapping_sheet(shown: ShownMapping) -> Sheet:
         first = [f"inputs and outputs: {', '.join(ends)}"] if memory is arch.outermost else []
         lines = _listed(inside.get(memory.name, {}), "holds ", ", ")
         memories.append(Card(memory.name, _size(memory.size_bytes), (*first, *lines)))
-    units = tuple(Card(u.name, axes_of(u), tuple(_listed(inside.get(u.name, {}), "", "; "))) for u in arch.units)
+    units = tuple(Card(u.name, axes_text(u), tuple(_listed(inside.get(u.name, {}), "", "; "))) for u in arch.units)
     subtitle = f"{shown.mapping.cascade} on {arch.name}{f', {shown.at}' if shown.at else ''}"
     return Sheet(shown.mapping.name, subtitle, tuple(memories), units, tuple(_links(arch)))
 

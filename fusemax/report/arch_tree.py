@@ -50,7 +50,7 @@ class ShownArch(Result):
         """A row for each memory and each unit."""
         memories: list[Record] = [{"kind": "memory", **_memory_json(memory)} for memory in self.arch.memories]
         units: list[Record] = [
-            {"kind": "unit", "name": unit.name, "axes": axes_of(unit), "elements": unit.elements,
+            {"kind": "unit", "name": unit.name, "axes": axes_text(unit), "elements": unit.elements,
              "operations": " ".join(op.name for op in unit.ops)}
             for unit in self.arch.units
         ]  # fmt: skip
@@ -168,7 +168,7 @@ def _unit(unit: Unit) -> Tree:
             below.append(Tree(f"{op.name}: as {op.times} {op.same_as}"))
         else:
             below.append(Tree(f"{op.name}: {cycles_of(op.slots or 0)}, {readable(op.energy_j or 0.0, 'J')}{area}"))
-    return Tree(f"{unit.name}: {axes_of(unit)}", tuple(below))
+    return Tree(f"{unit.name}: {axes_text(unit)}", tuple(below))
 
 
 def _registers(unit: Unit) -> Iterator[str]:
@@ -180,7 +180,7 @@ def _registers(unit: Unit) -> Iterator[str]:
         yield readable_area(unit.registers.area_m2)
 
 
-def axes_of(unit: Unit) -> str:
+def axes_text(unit: Unit) -> str:
     """`256 rows by 256 columns = 65,536 elements`"""
     axes = " by ".join(f"{size} {axis}" for axis, size in unit.axes)
     return f"{axes} = {unit.elements:,} elements" if len(unit.axes) > 1 else axes

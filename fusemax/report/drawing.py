@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fusemax.report.figures import plane
-from fusemax.report.graph import GAP, LOOP, Arrow, Barrier, Box, Picture, Point
+from fusemax.report.graph import GAP, LOOP, Arrow, Barrier, Box, Corner, Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 INCH = 0.8
 """Of one unit of the picture."""
-COLORS = ("#cfe3f7", "#fbd9b5", "#cfeccb", "#f6c9d4", "#dcd3ef", "#e9dccb", "#f4d9ee", "#dfe7b8")
+PASS_COLORS = ("#cfe3f7", "#fbd9b5", "#cfeccb", "#f6c9d4", "#dcd3ef", "#e9dccb", "#f4d9ee", "#dfe7b8")
 LABEL = 14
 """Characters of an arrow's label; the box from which it comes has the whole name."""
 NEUTRAL, INK, FAINT, RED = "#eeeeee", "#333333", "#888888", "#b03030"
@@ -54,7 +54,7 @@ def _legend(picture: Picture) -> str:
     return "; ".join(told)
 
 
-def _text(axes: Axes, at: Point, text: str, **how: object) -> None:
+def _text(axes: Axes, at: Corner, text: str, **how: object) -> None:
     """Text as it is, without mathematics."""
     axes.text(*at, text, **{"ha": "center", "zorder": 5, "parse_math": False, **how})  # type: ignore[arg-type]
 
@@ -62,7 +62,7 @@ def _text(axes: Axes, at: Point, text: str, **how: object) -> None:
 def _draw_box(axes: Axes, box: Box) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    color = NEUTRAL if box.in_pass is None else COLORS[(box.in_pass - 1) % len(COLORS)]
+    color = NEUTRAL if box.in_pass is None else PASS_COLORS[(box.in_pass - 1) % len(PASS_COLORS)]
     style, face = ("square,pad=0", color) if box.text else ("round,pad=0,rounding_size=0.12", "white")
     corner = (box.x - box.width / 2, box.bottom)
     axes.add_patch(
@@ -108,18 +108,18 @@ def _draw_arrow(axes: Axes, arrow: Arrow, start: Box) -> None:
         )
 
 
-def _between_rows(start: Point, end: Point) -> bool:
+def _between_rows(start: Corner, end: Corner) -> bool:
     return abs(start[1] - end[1]) > 0.9 * GAP or start[1] == end[1]
 
 
-def _bent(start: Point, end: Point) -> tuple[Point, Point, Point]:
+def _bent(start: Corner, end: Corner) -> tuple[Corner, Corner, Corner]:
     """A curve that leaves and arrives upright; between places of one row an arch."""
     (x0, y0), (x1, y1) = start, end
     middle = (y0 + y1) / 2 if y0 != y1 else y0 + 0.7 * GAP * (x0 != x1)
     return (x0, middle), (x1, middle), end
 
 
-def _loop(box: Box) -> tuple[Point, Point, Point]:
+def _loop(box: Box) -> tuple[Corner, Corner, Corner]:
     """A curve from the right edge of a box back to it."""
     edge, far = box.x + box.width / 2, box.x + box.width / 2 + 1.3 * LOOP
     return (far, box.y - 0.1), (far, box.y + 0.1), (edge, box.y + 0.1)

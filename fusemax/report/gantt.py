@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_DRAWN = 20_000
-WIDE = 200
+LABEL_CHARACTERS = 200
 """Characters of a label that would stand side by side over the whole width."""
 EDGE_SHARE = 0.002
 """A task has an edge if it takes so much of the width; the edges of shorter ones would cover them."""
@@ -73,7 +73,7 @@ def _draw(axes: Axes, trace: Trace, kinds: Sequence[str]) -> None:
         for task, (low, high) in zip(mine, lanes, strict=True):
             first, last = max(task.start, begin), min(task.end, end)
             text, middle = _label(task, changing), (first + last) / 2
-            if max(map(len, text.split("\n"))) < WIDE * (last - first) / (end - begin):
+            if max(map(len, text.split("\n"))) < LABEL_CHARACTERS * (last - first) / (end - begin):
                 axes.text(
                     middle,
                     row - 0.4 + 0.4 * (low + high),

@@ -28,7 +28,7 @@ CHARACTERS, MOST_LINES = 50, 6
 PLACES = 6
 """Decimal places, so that edges that meet have the same number."""
 
-Point = tuple[float, float]
+Corner = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Arrow:
     start: int
     end: int
     back: bool
-    way: tuple[Point, ...] = ()
+    way: tuple[Corner, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +202,12 @@ def _ends(passes: GroupPasses, rows: Sequence[int], moments: Sequence[float]) ->
 # --------------------------------------------------------------------------------------------------- where it stands
 
 
-def _edges(boxes: Sequence[Box], rows: Sequence[int], ends: dict[int, int]) -> list[Point]:
+def _edges(boxes: Sequence[Box], rows: Sequence[int], ends: dict[int, int]) -> list[Corner]:
     """The upper and lower edge of each row."""
     tall = [0.0] * (max(rows) + 1)
     for box, row in zip(boxes, rows, strict=True):
         tall[row] = max(tall[row], box.height)
-    edges: list[Point] = []
+    edges: list[Corner] = []
     y = 0.0
     for row, height in enumerate(tall):
         edges.append((round(y, PLACES), round(y - height, PLACES)))
@@ -216,7 +216,7 @@ def _edges(boxes: Sequence[Box], rows: Sequence[int], ends: dict[int, int]) -> l
 
 
 def _placed(
-    boxes: Sequence[Box], rows: Sequence[int], arrows: Sequence[Arrow], edges: Sequence[Point]
+    boxes: Sequence[Box], rows: Sequence[int], arrows: Sequence[Arrow], edges: Sequence[Corner]
 ) -> tuple[list[Box], tuple[Arrow, ...]]:
     """Boxes where they stand and arrows with their ways: a Sugiyama layout with fixed rows, ports in order."""
     levels = list(rows)
@@ -262,7 +262,7 @@ def _apart(xs: Sequence[float], levels: Sequence[int], widths: Sequence[float], 
 
 
 def _with_ports(
-    boxes: Sequence[Box], edges: Sequence[Point], arrows: Sequence[Arrow], lanes: Sequence[Sequence[Point]]
+    boxes: Sequence[Box], edges: Sequence[Corner], arrows: Sequence[Arrow], lanes: Sequence[Sequence[Corner]]
 ) -> tuple[Arrow, ...]:
     """The arrows with their ways; they leave and reach an edge of a box side by side, in the order of their other ends.
 
@@ -276,7 +276,7 @@ def _with_ports(
             sides.setdefault((arrow.end, _enters_down(start, end)), []).append(
                 (lane[-1][0] if lane else start.x, 2 * i + 1)
             )
-    ports: dict[int, tuple[Point, Point]] = {}
+    ports: dict[int, tuple[Corner, Corner]] = {}
     for (number, up), towards in sides.items():
         box, ends = boxes[number], [end for _, end in sorted(towards)]
         spacing = min(0.45, 0.8 * box.width / len(ends))

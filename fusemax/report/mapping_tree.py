@@ -9,7 +9,7 @@ from typing import assert_never
 
 from fusemax.bind.bind import BoundMapping
 from fusemax.bind.capacity import used_bytes
-from fusemax.bind.parameters import Value
+from fusemax.bind.parameters import ParameterValue
 from fusemax.bind.splits import splits_of
 from fusemax.bind.tensors import tile_variables, with_places
 from fusemax.ir.arch import Arch
@@ -49,7 +49,7 @@ REMARKS: Mapping[Overlap | BlockKind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldTile:
     """A tensor held in a memory: the variables of its tile, and bytes, if the sizes are known."""
 
     tensor: str
@@ -65,7 +65,7 @@ class ShownMapping(Result):
     mapping: MappingFile
     arch: Arch
     checked: Checked
-    parameters: Mapping[str, Value] = field(default_factory=dict)
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     bound: BoundMapping | None = None
     at: str = ""
 
@@ -90,7 +90,7 @@ class ShownMapping(Result):
         """A row for each tile that is held and each Einsum on its unit."""
         rows: list[Record] = []
         for phase, resident in self.residents():
-            if isinstance(resident, Held):
+            if isinstance(resident, HeldTile):
                 held = {"memory": resident.level, "tensor": resident.tensor, "tile": " ".join(resident.tile)}
                 rows.append({"phase": phase, **held, "bytes": resident.size_bytes})
             else:
@@ -194,22 +194,22 @@ class ShownMapping(Result):
                 return f" ({self.parameters[name]:.3g} of them spilled)" if self.parameters[name] else ""
         return f" ({print_expr(node.spill)} of them spilled)"
 
-    def held(self, node: Hold, around: Body) -> Iterator[Held]:
+    def held(self, node: Hold, around: Body) -> Iterator[HeldTile]:
         """The tensors of a `hold` line, each with its tile below the loops around."""
         loops = tuple(variable for each in around if isinstance(each, For) for variable in each.variables)
         return (self._tile(name, node.level, loops) for name in node.tensors)
 
-    def _tile(self, tensor: str, level: str, loops: tuple[str, ...]) -> Held:
+    def _tile(self, tensor: str, level: str, loops: tuple[str, ...]) -> HeldTile:
         """A tile, with its bytes if the sizes are known."""
         if tensor not in self.checked.tensors:  # a parameter that lists tensors, and no sizes to choose it by
-            return Held(tensor, level, (), None)
+            return HeldTile(tensor, level, (), None)
         splits = with_places(self.checked, splits_of(self.checked, self.mapping))
         tile = tile_variables(self.checked.tensors[tensor], splits, loops)
         extents = [self.extent(variable) for variable in tile]
         if any(extent is None for extent in extents) or self.bound is None:
-            return Held(tensor, level, tile, None)
+            return HeldTile(tensor, level, tile, None)
         words = prod(extent or 1 for extent in extents)
-        return Held(tensor, level, tile, bytes_of_words(words, self.arch.word_bits))
+        return HeldTile(tensor, level, tile, bytes_of_words(words, self.arch.word_bits))
 
     def _on(self, node: UnitBlock) -> Tree:
         lengths = {unit.name: dict(unit.axes) for unit in self.arch.units}.get(node.unit, {})
@@ -234,7 +234,7 @@ class ShownMapping(Result):
 
     # ------------------------------------------------------------------------------------------------------ as a whole
 
-    def residents(self) -> Iterator[tuple[int, Held | tuple[str, PlacedEinsum]]]:
+    def residents(self) -> Iterator[tuple[int, HeldTile | tuple[str, PlacedEinsum]]]:
         """Every tile in a memory and every Einsum on its unit, with the number of its phase, from 1; 0 without phases."""
         phase = 0
         for node, around in located(self._body):
@@ -245,9 +245,9 @@ class ShownMapping(Result):
                 case UnitBlock(unit=unit, einsums=einsums):
                     yield from ((phase, (unit, placed)) for placed in einsums)
 
-    def summary(self, resident: Held | tuple[str, PlacedEinsum]) -> str:
+    def summary(self, resident: HeldTile | tuple[str, PlacedEinsum]) -> str:
         """A tile or an Einsum, in a few words."""
-        if isinstance(resident, Held):
+        if isinstance(resident, HeldTile):
             return _held(resident)
         placed = resident[1]
         return f"{placed.einsum} over {', '.join(map(self._many, placed.over))}" if placed.over else placed.einsum
@@ -258,7 +258,7 @@ def _said(leaf: Leaf) -> str:
     return f"wait until {leaf.tensor} has drained" if isinstance(leaf, Wait) else print_head(leaf)
 
 
-def _held(held: Held) -> str:
+def _held(held: HeldTile) -> str:
     """A tensor and its tile."""
     if held.size_bytes is not None:
         return f"{held.tensor} {readable_bytes(held.size_bytes)}"

@@ -39,13 +39,13 @@ def plot(result: Result, path: Path | None, ax: Axes | None) -> Figure:
     """Draw a result, and write the figure if there is a path. Raises `FusemaxError` as `Result.plot` says."""
     if path is not None:
         check_target(path, SUFFIXES)
-    figure = drawn(result, ax)
+    figure = drawing_of(result, ax)
     if path is not None:
         write(figure, path)
     return figure
 
 
-def drawn(result: Result, ax: Axes | None) -> Figure:
+def drawing_of(result: Result, ax: Axes | None) -> Figure:
     """The figure of a result."""
     match result:
         case Analysis():
@@ -59,7 +59,7 @@ def drawn(result: Result, ax: Axes | None) -> Figure:
         case Trace():
             return draw_gantt((result,), ax)
         case MapResult():
-            return draw_sheet(mapping_sheet(best_of(result)), ax)
+            return draw_sheet(mapping_sheet(best_mapping(result)), ax)
         case Front():
             return draw_front(result, ax)
         case Reproduction():
@@ -73,7 +73,7 @@ def drawn(result: Result, ax: Axes | None) -> Figure:
     raise FusemaxError(f"a {type(result).__name__} has no picture", "print it, or use `.to_csv()`")
 
 
-def best_of(result: MapResult) -> ShownMapping:
+def best_mapping(result: MapResult) -> ShownMapping:
     """The best mapping of a search, with its sizes. Raises `FusemaxError` if the search has found none."""
     if not result.best:
         raise FusemaxError("a search without mappings has no picture", "let it go on until it has found some")

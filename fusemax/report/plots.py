@@ -21,7 +21,7 @@ MARKS = "published"
 MOST_ANNOTATED = 30
 """Values are written on bars up to this number of bars."""
 
-Place = tuple[str | None, int | None]
+ModelAndLength = tuple[str | None, int | None]
 """A model and a length."""
 
 
@@ -43,7 +43,7 @@ class Chart:
 
     title: str
     axis: str
-    places: tuple[Place, ...]
+    places: tuple[ModelAndLength, ...]
     series: tuple[Series, ...]
     one: float | None = None
     percent: bool = False
@@ -54,7 +54,7 @@ class Chart:
 class Stack:
     """One stacked bar: its place, its label, and its parts by name."""
 
-    place: Place
+    place: ModelAndLength
     label: str
     parts: Mapping[str, float]
 
@@ -219,7 +219,7 @@ def _as_percent(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def _positions(places: Sequence[Place]) -> list[float]:
+def _positions(places: Sequence[ModelAndLength]) -> list[float]:
     """The positions of the groups, side by side, with a gap between models."""
     found: list[float] = []
     for i, (model, _) in enumerate(places):
@@ -228,7 +228,7 @@ def _positions(places: Sequence[Place]) -> list[float]:
     return found
 
 
-def _finish(axes: Axes, title: str, axis: str, places: Sequence[Place], xs: Sequence[float]) -> None:
+def _finish(axes: Axes, title: str, axis: str, places: Sequence[ModelAndLength], xs: Sequence[float]) -> None:
     """Titles, the lengths below their groups, and the models below those."""
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_ylabel(axis, fontsize=9)
@@ -255,7 +255,7 @@ def _draw_stacks(axes: Axes, chart: StackedChart) -> None:
     parts = list(dict.fromkeys(part for stack in chart.stacks for part in stack.parts))
     most = max(sum(stack.place == place for stack in chart.stacks) for place in places)
     width = 0.84 / most
-    placed: dict[Place, int] = dict.fromkeys(places, 0)
+    placed: dict[ModelAndLength, int] = dict.fromkeys(places, 0)
     for stack in chart.stacks:
         x = starts[stack.place] + (placed[stack.place] - (most - 1) / 2) * width
         placed[stack.place] += 1

@@ -25,7 +25,7 @@ from fusemax.view import Json, Record, Result, Table
 EXACT = 1e-6
 """Published values without a tolerance of their own are reproduced to this, relative."""
 
-Value = Callable[[Row], float | None]
+RowValue = Callable[[Row], float | None]
 Key = tuple[str, str | None, int | None]
 
 
@@ -273,7 +273,7 @@ def _averages(study: Study, comparison: Comparison) -> Iterator[Average]:
 # ------------------------------------------------------------------------------------------------------------- figures
 
 
-def _values(figure: Figure) -> Value:
+def _values(figure: Figure) -> RowValue:
     """The quantity of a row that a figure shows."""
     match figure.shows:
         case Shows.SPEEDUP:
@@ -283,7 +283,7 @@ def _values(figure: Figure) -> Value:
     return lambda row: row.utilization.get(figure.unit or "")
 
 
-def _published_values(study: Study, figure: Figure) -> Value:
+def _published_values(study: Study, figure: Figure) -> RowValue:
     """The published values of the quantity that a figure shows."""
     values = {(p.mapping, p.model, p.seq): p for p in study.values}
 

@@ -42,7 +42,7 @@ def difference(found: Mapping[str, Array], expected: Mapping[str, Array]) -> flo
     return worst
 
 
-def write_files(
+def write_trace_files(
     bound: BoundMapping, found: Trace, window: tuple[float, float] | None, trace: Path | None, plot: Path | None,
     progress: Callable[[float], None] | None = None,
 ) -> None:  # fmt: skip

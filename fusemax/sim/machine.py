@@ -16,7 +16,7 @@ BARRIER, WORK, LOOK = range(3)
 
 AT_ONCE, START = Stall(StallKind.GATE), Stall(StallKind.START)
 
-Record = Callable[[StreamState, int, int, int, int], None]
+RecordTask = Callable[[StreamState, int, int, int, int], None]
 """Called for every task: its stream and number, the times at which its server became free, it begins and it ends."""
 
 
@@ -31,7 +31,7 @@ class Server:
     name: str
     kernel: Kernel
     states: list[StreamState] = field(default_factory=list)
-    record: Record | None = None
+    record: RecordTask | None = None
     free: int = 0
     woken: int | None = None
     busy: int = 0
@@ -183,7 +183,7 @@ class Sequencer:
 class Machine:
     """The state of a run of a program: its servers, streams and segments, before the first task."""
 
-    def __init__(self, program: Program, record: Record | None = None) -> None:
+    def __init__(self, program: Program, record: RecordTask | None = None) -> None:
         self.program, self.kernel, self.sequencer = program, Kernel(), Sequencer()
         self.servers = [Server(name, self.kernel, record=record) for name in program.servers]
         self.states = [StreamState.of(stream, program.latencies.get(stream, 0)) for stream in program.streams]

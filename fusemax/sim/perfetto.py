@@ -10,7 +10,7 @@ from fusemax.errors import FusemaxError
 from fusemax.sim.trace import Slice
 from fusemax.units import readable_bytes
 
-MOST_BYTES = 512 * 2**20
+MOST_TRACE_BYTES = 512 * 2**20
 BYTES_PER_SLICE = 200
 """Roughly."""
 
@@ -18,9 +18,9 @@ BYTES_PER_SLICE = 200
 def check_size(tasks: int) -> None:
     """Refuse a file that would be too large to open. Raises `FusemaxError`."""
     size = tasks * BYTES_PER_SLICE
-    if size > MOST_BYTES:
+    if size > MOST_TRACE_BYTES:
         raise FusemaxError(
-            f"a trace of all {tasks:,} tasks would take about {readable_bytes(size)}, and {readable_bytes(MOST_BYTES)} is the limit",
+            f"a trace of all {tasks:,} tasks would take about {readable_bytes(size)}, and {readable_bytes(MOST_TRACE_BYTES)} is the limit",
             "trace a part of it: `--window 0:100000`, in cycles",
         )
 
@@ -62,7 +62,7 @@ class PerfettoWriter:
         if task.waited and task.why is not None:
             arguments |= {"waited": round(task.waited, 3), "for": str(task.why)}
         self.written += 1
-        if self.written * BYTES_PER_SLICE > 2 * MOST_BYTES:
+        if self.written * BYTES_PER_SLICE > 2 * MOST_TRACE_BYTES:
             raise FusemaxError("the window has more tasks than a trace can hold", "give a smaller `--window`")
         self._event({
             "ph": "X", "pid": 1, "tid": self.tracks[task.server], "name": task.name, "ts": round(task.start, 3),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fusemax.bind.bind import BoundMapping
-from fusemax.bind.parameters import Value
+from fusemax.bind.parameters import ParameterValue
 from fusemax.errors import FusemaxError, Problem
 from fusemax.ir.arch import Arch
 from fusemax.ir.cascade import Cascade
@@ -36,7 +36,7 @@ def simulate(
     mapping: str | MappingFile,
     shapes: Mapping[str, int],
     *,
-    parameters: Mapping[str, Value] | None = None,
+    parameters: Mapping[str, ParameterValue] | None = None,
     window: tuple[float, float] | None = None,
     inputs: Mapping[str, ArrayLike] | None = None,
     latencies: bool = True,

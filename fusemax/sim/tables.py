@@ -13,7 +13,7 @@ MOST_REASONS = 3
 LINES = 40
 """Lines of a waterfall: each shows an equal part of the window."""
 LEAST_WIDTH, NARROWEST = 40, 12
-IDLE = (".",)
+IDLE_CELL = (".",)
 
 
 def trace_tables(trace: Trace) -> Iterator[Table]:
@@ -99,7 +99,7 @@ def waterfall(trace: Trace, width: int | None = None) -> str:
     for line in range(LINES):
         now = [column[line] for column in columns]
         cells = [
-            "|" if cell == before != IDLE else _cut(cell, room)
+            "|" if cell == before != IDLE_CELL else _cut(cell, room)
             for cell, before, room in zip(now, above, wide, strict=True)
         ]
         at = f"{begin + line * step:>10,.{_decimals(step)}f}"
@@ -141,7 +141,7 @@ def changing_loops(slices: Sequence[Slice]) -> set[str]:
 def _most(trace: Trace, server: str, step: float, changing: set[str]) -> list[tuple[str, ...]]:
     """For each line the task that takes most of it: its name and coordinates; a dot if the unit is idle for most of it."""
     begin, end = trace.window
-    best: list[tuple[float, tuple[str, ...]]] = [(0.0, IDLE)] * LINES
+    best: list[tuple[float, tuple[str, ...]]] = [(0.0, IDLE_CELL)] * LINES
     busy = [0.0] * LINES
     until = begin
     for task in trace.slices:
@@ -152,12 +152,12 @@ def _most(trace: Trace, server: str, step: float, changing: set[str]) -> list[tu
             low, high = begin + line * step, begin + (line + 1) * step
             overlap = min(last, high) - max(first, low)
             if overlap > best[line][0]:
-                best[line] = overlap, title(task, changing)
+                best[line] = overlap, task_title(task, changing)
             busy[line] += max(0.0, min(last, high) - max(first, low, until))
         until = max(until, last)
-    return [cell if work >= step / 2 else IDLE for (_, cell), work in zip(best, busy, strict=True)]
+    return [cell if work >= step / 2 else IDLE_CELL for (_, cell), work in zip(best, busy, strict=True)]
 
 
-def title(task: Slice, changing: set[str]) -> tuple[str, ...]:
+def task_title(task: Slice, changing: set[str]) -> tuple[str, ...]:
     """A task and those of its coordinates that change: `BQK`, `m1=0`, `p1=2`."""
     return task.name, *(f"{v}={at}" for v, at in task.coordinates.items() if v in changing)

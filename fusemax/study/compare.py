@@ -11,7 +11,7 @@ import numpy as np
 from fusemax import resources
 from fusemax.bind.bind import bind
 from fusemax.bind.extents import Amount
-from fusemax.bind.parameters import Chosen, Value, chosen_for
+from fusemax.bind.parameters import Chosen, ParameterValue, chosen_for
 from fusemax.errors import FusemaxError, did_you_mean, listed
 from fusemax.ir.arch import Arch
 from fusemax.ir.checked import Checked
@@ -276,7 +276,7 @@ def evaluate_points(
     return {accounting: [found[i] for i in range(len(points))] for accounting, found in rows.items()}
 
 
-def _alike(chosen: Sequence[Mapping[str, Value]], sizes: Sequence[Mapping[str, int]]) -> Iterator[list[int]]:
+def _alike(chosen: Sequence[Mapping[str, ParameterValue]], sizes: Sequence[Mapping[str, int]]) -> Iterator[list[int]]:
     """Points of the same ranks, whose parameters differ in numbers only."""
     groups: dict[object, list[int]] = {}
     for i, parameters in enumerate(chosen):
@@ -289,7 +289,7 @@ def _array(values: list[int]) -> Amount:
     return values[0] if len(values) == 1 else np.array(values, dtype=np.int64)
 
 
-def _joined(values: list[Value]) -> Value:
+def _joined(values: list[ParameterValue]) -> ParameterValue:
     return values[0] if isinstance(values[0], tuple) or len(values) == 1 else np.array(values)
 
 

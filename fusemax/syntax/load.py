@@ -33,7 +33,7 @@ NOUNS = {
 }
 """One file of a kind of shipped files."""
 
-Named = TypeVar("Named")
+_Named = TypeVar("_Named")
 
 
 def load_cascade(name: str | Path) -> Cascade:
@@ -160,7 +160,7 @@ def _with_files(mapping: Mapping, folder: Path) -> Mapping:
     return replace(mapping, table=table_of(mapping, folder), cascade=cascade, arch=arch)
 
 
-def _named(mapping: Mapping, heading: str, load: Callable[[str], Named], name: str) -> Named:
+def _named(mapping: Mapping, heading: str, load: Callable[[str], _Named], name: str) -> _Named:
     """The file that a line of a mapping names; the error for a missing one points at the line."""
     try:
         return load(name)

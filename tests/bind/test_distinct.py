@@ -18,7 +18,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from fusemax.bind.distinct import Operand, Place, Space, capacity, fills, inside, joined, steps, touched, visits, words
+from fusemax.bind.distinct import (
+    Forms,
+    IterationSpace,
+    Occurrence,
+    capacity,
+    fills,
+    inside,
+    joined,
+    steps,
+    touched,
+    visits,
+    words,
+)
 from fusemax.bind.distinct.formulas import between, sums
 from fusemax.bind.distinct.linear import Number
 from fusemax.errors import FusemaxError
@@ -30,7 +42,7 @@ from fusemax.ir.checked import Constraint, Relation
 Tiles = list[set[tuple[int, ...]]]
 
 
-def holds(constraint: Constraint, space: Space, point: Mapping[str, int]) -> bool:
+def holds(constraint: Constraint, space: IterationSpace, point: Mapping[str, int]) -> bool:
     """Whether a point is within a filter."""
     value = constraint.form.evaluate(plain(space.sizes), point)
     match constraint.relation:
@@ -47,7 +59,7 @@ def plain(numbers: Mapping[str, object]) -> dict[str, int]:
     return {name: int(np.asarray(number).item()) for name, number in numbers.items()}
 
 
-def points(space: Space) -> Iterator[dict[str, int]]:
+def points(space: IterationSpace) -> Iterator[dict[str, int]]:
     """All points of a space, one by one."""
     extents = plain(space.extents)
     for coordinates in product(*map(range, extents.values())):
@@ -56,7 +68,7 @@ def points(space: Space) -> Iterator[dict[str, int]]:
             yield point
 
 
-def tiles(operands: Sequence[Operand], loops: Sequence[str]) -> Tiles:
+def tiles(operands: Sequence[Occurrence], loops: Sequence[str]) -> Tiles:
     """The words of each iteration in which some point exists, in the order of time."""
     found: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
     for operand in operands:
@@ -67,7 +79,7 @@ def tiles(operands: Sequence[Operand], loops: Sequence[str]) -> Tiles:
     return [found[time] for time in sorted(found)]
 
 
-def needed(operands: Sequence[Operand], loops: Sequence[str]) -> Sequence[str]:
+def needed(operands: Sequence[Occurrence], loops: Sequence[str]) -> Sequence[str]:
     """The loops down to the innermost that some place depends on."""
     depends = {variable for operand in operands for form in operand.place for variable in form.variables}
     extents = plain(operands[0].space.extents)
@@ -80,7 +92,7 @@ def sliding(sequence: Tiles) -> int:
     return sum(len(tile - before) for before, tile in zip([set(), *sequence], sequence, strict=False))
 
 
-def expected(operands: Sequence[Operand], loops: Sequence[str]) -> dict[str, int]:
+def expected(operands: Sequence[Occurrence], loops: Sequence[str]) -> dict[str, int]:
     """All counts, by enumeration."""
     mine = tiles(operands, needed(operands, loops))
     return {
@@ -93,7 +105,7 @@ def expected(operands: Sequence[Operand], loops: Sequence[str]) -> dict[str, int
     }
 
 
-def counted(operands: Sequence[Operand], loops: Sequence[str]) -> dict[str, object]:
+def counted(operands: Sequence[Occurrence], loops: Sequence[str]) -> dict[str, object]:
     """All counts, by the rule."""
     return {
         "touched": touched(operands),
@@ -128,7 +140,7 @@ def at_most(low: Affine, high: Affine) -> Constraint:
     return Constraint(total((high, 1), (low, -1)), Relation.NOT_NEGATIVE)
 
 
-Case = tuple[tuple[Operand, ...], tuple[str, ...]]
+Case = tuple[tuple[Occurrence, ...], tuple[str, ...]]
 MOST_POINTS = 3000
 
 
@@ -147,7 +159,7 @@ def any_cases(draw: DrawFn) -> Case:
     filters = tuple(Constraint(form(), draw(relations)) for _ in range(draw(st.integers(0, 2))))
     place = tuple(form() for _ in range(draw(st.integers(0, 3))))
     loops = draw(st.lists(st.sampled_from(names), unique=True))
-    return (Operand(place, Space(extents, filters)),), tuple(loops)
+    return (Occurrence(place, IterationSpace(extents, filters)),), tuple(loops)
 
 
 @dataclass(frozen=True)
@@ -158,7 +170,7 @@ class Structure:
     uneven: frozenset[str]
     width: int | None
     causal: bool
-    place: Place
+    place: Forms
     looks_back: bool
     loops: tuple[str, ...]
 
@@ -168,9 +180,9 @@ class Structure:
         filters = [inside(self.parts[name], name.upper()) for name in sorted(self.uneven)]
         filters += [at_most(m, p)] if self.causal else []
         filters += [at_most(p, plus(m, self.width))] if self.width is not None else []
-        space = Space(extents, tuple(filters), sizes)
+        space = IterationSpace(extents, tuple(filters), sizes)
         back = [(plus(self.place[0], -1), *self.place[1:])] if self.looks_back else []
-        return tuple(Operand(place, space) for place in (self.place, *back)), self.loops
+        return tuple(Occurrence(place, space) for place in (self.place, *back)), self.loops
 
 
 @st.composite
@@ -179,7 +191,7 @@ def structures(draw: DrawFn) -> Structure:
     parts = {v: draw(st.sampled_from(((v,), (f"{v}1", f"{v}0"), (f"{v}2", f"{v}1", f"{v}0")))) for v in "mp"}
     m, p, e, r, h = joined(parts["m"]), joined(parts["p"]), variable("e"), variable("r"), variable("h")
     a, b = draw(st.sampled_from(((1, 1), (1, 1), (2, 1), (1, 2), (3, 2))))
-    places: tuple[Place, ...] = (
+    places: tuple[Forms, ...] = (
         (e, m), (e, p), (m, p), (m, h), (p, p), (plus(times(p, a), times(r, b)), e), (plus(p, r), plus(h, e)),
         (plus(times(p, -1), 40),), (plus(times(m, 2), 1), h), (m, plus(m, r)), (plus(m, p),),
     )  # fmt: skip
@@ -275,11 +287,11 @@ def test_names_mean_nothing(case: Case) -> None:
     def renamed(form: Affine) -> Affine:
         return Affine(tuple(replace(t, variable=names.get(t.variable or "")) for t in form.terms))
 
-    def other(operand: Operand) -> Operand:
+    def other(operand: Occurrence) -> Occurrence:
         space = operand.space
         filters = tuple(replace(c, form=renamed(c.form)) for c in reversed(space.filters))
         extents = {names[v]: space.extents[v] for v in reversed(list(space.extents))}
-        return Operand(tuple(map(renamed, reversed(operand.place))), Space(extents, filters, space.sizes))
+        return Occurrence(tuple(map(renamed, reversed(operand.place))), IterationSpace(extents, filters, space.sizes))
 
     assert counted([other(o) for o in operands], [names[v] for v in loops]) == counted(operands, loops)
 
@@ -327,10 +339,12 @@ def test_points_between_parallel_lines_are_counted_as_enumerated(
 P, Q, R, S, M, N = map(variable, "pqrsmn")
 
 
-def read(place: Place, filters: Sequence[Constraint] = (), **extents: int) -> Operand:
+def read(place: Forms, filters: Sequence[Constraint] = (), **extents: int) -> Occurrence:
     """An operand whose shapes are its extents."""
     sizes = {name.upper(): extent for name, extent in extents.items()}
-    return Operand(place, Space({n: e for n, e in extents.items() if n == n.lower()}, tuple(filters), sizes))
+    return Occurrence(
+        place, IterationSpace({n: e for n, e in extents.items() if n == n.lower()}, tuple(filters), sizes)
+    )
 
 
 def test_a_halo_is_counted_once() -> None:
@@ -366,12 +380,12 @@ def test_a_window_at_the_edges_of_an_array() -> None:
     m, n, k = joined(("m1", "m0")), joined(("n1", "n0")), variable("k")
     window = (at_most(m, n), at_most(n, plus(m, 127)))
     sizes = {"M0": 128, "N0": 64}
-    space = Space({"m1": 32, "m0": 128, "n1": 64, "n0": 64, "k": 128}, window, sizes)
+    space = IterationSpace({"m1": 32, "m0": 128, "n1": 64, "n0": 64, "k": 128}, window, sizes)
     loops = ("m1", "n1", "k")
     assert steps(space, loops) == 126 * 128
-    assert touched([Operand((m, n), space)]) == 516_160
-    assert fills([Operand((k, m), space)], ("m1",)) == 524_288
-    assert visits(Operand((k, n), space), loops) == 126 * 64 * 128 - 31 * 128
+    assert touched([Occurrence((m, n), space)]) == 516_160
+    assert fills([Occurrence((k, m), space)], ("m1",)) == 524_288
+    assert visits(Occurrence((k, n), space), loops) == 126 * 64 * 128 - 31 * 128
 
 
 def test_masked_tiles_are_half_of_all() -> None:
@@ -380,17 +394,17 @@ def test_masked_tiles_are_half_of_all() -> None:
     m, p = joined(("m1", "m0")), joined(("p1", "p0"))
     split = {"M0": 256, "P0": 256}
     for m1 in (4, 16, 4096):
-        space = Space({"m1": m1, "m0": 256, "p1": m1, "p0": 256}, (at_most(m, p),), split)
+        space = IterationSpace({"m1": m1, "m0": 256, "p1": m1, "p0": 256}, (at_most(m, p),), split)
         assert steps(space, ("p1", "m1")) == m1 * (m1 + 1) // 2
     window = (at_most(m, p), at_most(p, plus(m, 1023)))
-    assert steps(Space({"m1": 64, "m0": 256, "p1": 64, "p0": 256}, window, split), ("p1", "m1")) == 310
+    assert steps(IterationSpace({"m1": 64, "m0": 256, "p1": 64, "p0": 256}, window, split), ("p1", "m1")) == 310
 
 
 def test_each_place_of_a_tensor_is_fetched_for_itself() -> None:
     """`Z[m, n] = X[m] * X[n]`, M = N = 16 in tiles of 4 x 4: 16 words at the place of m, 64 at that of n, 80 in all."""
     m, n = joined(("m1", "m0")), joined(("n1", "n0"))
-    space = Space(dict.fromkeys(("m1", "m0", "n1", "n0"), 4), (), {"M0": 4, "N0": 4})
-    assert [visits(Operand((place,), space), ("m1", "n1")) for place in (m, n)] == [16, 64]
+    space = IterationSpace(dict.fromkeys(("m1", "m0", "n1", "n0"), 4), (), {"M0": 4, "N0": 4})
+    assert [visits(Occurrence((place,), space), ("m1", "n1")) for place in (m, n)] == [16, 64]
 
 
 def test_even_and_odd_words_are_all_words() -> None:
@@ -411,8 +425,8 @@ def test_a_history_is_one_word_a_step() -> None:
 def test_a_last_chunk_may_be_short() -> None:
     """Chunks of 2, 2 and 1 keys of 5, P=3, E=4: 60 products, and each chunk's keys are its own."""
     m = joined(("m1", "m0"))
-    space = Space({"m1": 3, "m0": 2, "e": 4, "p": 3}, (inside(("m1", "m0"), "M"),), {"M0": 2, "M": 5})
-    keys = Operand((variable("e"), m), space)
+    space = IterationSpace({"m1": 3, "m0": 2, "e": 4, "p": 3}, (inside(("m1", "m0"), "M"),), {"M0": 2, "M": 5})
+    keys = Occurrence((variable("e"), m), space)
     assert [words(keys, {"m1": i}) for i in range(3)] == [8, 8, 4]
     assert steps(space, ("e", "m1", "m0", "p")) == 60
     assert (fills([keys], ("p", "m1")), fills([keys], ("m1", "p")), capacity([keys], ("m1",))) == (60, 20, 8)
@@ -422,11 +436,11 @@ def test_a_last_tile_of_one_iteration_is_a_tile() -> None:
     """M=N=5 in tiles of 4, K=3: 12 steps, 30 words of `A` and of `B` to the array, 15 filled of each."""
     m, n, k = joined(("m1", "m0")), joined(("n1", "n0")), variable("k")
     bounds = (inside(("m1", "m0"), "M"), inside(("n1", "n0"), "N"))
-    space = Space({"m1": 2, "m0": 4, "n1": 2, "n0": 4, "k": 3}, bounds, {"M0": 4, "N0": 4, "M": 5, "N": 5})
+    space = IterationSpace({"m1": 2, "m0": 4, "n1": 2, "n0": 4, "k": 3}, bounds, {"M0": 4, "N0": 4, "M": 5, "N": 5})
     loops = ("n1", "m1", "k")
     assert steps(space, loops) == 12
     for place in ((m, k), (k, n)):
-        assert (visits(Operand(place, space), loops), fills([Operand(place, space)], ())) == (30, 15)
+        assert (visits(Occurrence(place, space), loops), fills([Occurrence(place, space)], ())) == (30, 15)
     assert steps(space, ("n1", "m1", "k", "m0", "n0")) == 75
 
 
@@ -449,10 +463,10 @@ def test_what_looks_back_keeps_what_it_looks_back_to() -> None:
 def test_short_tiles_end_earlier_wherever_their_loops_stand() -> None:
     """With a short last tile, the last iteration of an inner loop depends on the outer one: `m1` below `m0` of 4 points
     is 0, 1, 0, 0 and fills 3 words; `m + r` of 3 points, each chunk twice, is m = 0, 1, 0, 1, 2, 2 and fills 6."""
-    short = Space({"m1": 2, "m0": 3}, (inside(("m1", "m0"), "M"),), {"M0": 3, "M": 4})
-    assert fills([Operand((variable("m1"),), short)], ("m0", "m1")) == 3
-    halo = Space({"m1": 2, "h": 2, "m0": 2, "r": 2}, (inside(("m1", "m0"), "M"),), {"M0": 2, "M": 3})
-    assert fills([Operand((plus(joined(("m1", "m0")), R),), halo)], ("m1", "h", "m0")) == 6
+    short = IterationSpace({"m1": 2, "m0": 3}, (inside(("m1", "m0"), "M"),), {"M0": 3, "M": 4})
+    assert fills([Occurrence((variable("m1"),), short)], ("m0", "m1")) == 3
+    halo = IterationSpace({"m1": 2, "h": 2, "m0": 2, "r": 2}, (inside(("m1", "m0"), "M"),), {"M0": 2, "M": 3})
+    assert fills([Occurrence((plus(joined(("m1", "m0")), R),), halo)], ("m1", "h", "m0")) == 6
 
 
 def test_a_halo_below_a_mask_is_shared_by_neighbors_in_time_only() -> None:
@@ -479,9 +493,9 @@ def test_places_that_are_not_equally_spaced_are_listed() -> None:
 
 def test_places_that_coincide_at_some_shape_points_only() -> None:
     """X[m] and X[m + K - 1] are one place for K = 1, and reach 7 words for K = 4."""
-    space = Space({"m": 4}, (), {"K": np.array([1, 4])})
+    space = IterationSpace({"m": 4}, (), {"K": np.array([1, 4])})
     later = plus(M, Affine((Term(1, ("K",)),)), -1)
-    assert np.asarray(touched([Operand((M,), space), Operand((later,), space)])).tolist() == [4, 7]
+    assert np.asarray(touched([Occurrence((M,), space), Occurrence((later,), space)])).tolist() == [4, 7]
 
 
 def test_readers_of_one_place_share_its_words() -> None:
@@ -493,28 +507,28 @@ def test_readers_of_one_place_share_its_words() -> None:
 def test_a_tile_without_points_is_no_tile() -> None:
     """Where the mask leaves only the first chunk of keys to the first two blocks of queries, it stays between them."""
     m, p = joined(("m1", "m0")), joined(("p1", "p0"))
-    space = Space({"p1": 2, "p0": 2, "m1": 2, "m0": 4}, (at_most(m, p),), {"M0": 4, "P0": 2})
-    assert fills([Operand((m,), space)], ("p1", "m1")) == 4
+    space = IterationSpace({"p1": 2, "p0": 2, "m1": 2, "m0": 4}, (at_most(m, p),), {"M0": 4, "P0": 2})
+    assert fills([Occurrence((m,), space)], ("p1", "m1")) == 4
 
 
 def test_large_sizes_cost_no_more() -> None:
     """A million keys and queries, causal: half of all pairs, as the triangle's formula says."""
     m, p = joined(("m1", "m0")), joined(("p2", "p1", "p0"))
     length = 2**20
-    space = Space(
+    space = IterationSpace(
         {"p2": 128, "p1": 32, "p0": 256, "m1": 4096, "m0": 256}, (at_most(m, p),), {"P1": 32, "P0": 256, "M0": 256}
     )
-    assert touched([Operand((m, p), space)]) == length * (length + 1) // 2
+    assert touched([Occurrence((m, p), space)]) == length * (length + 1) // 2
     assert steps(space, ("p2", "p1", "m1")) == 4096 * 4097 // 2
-    assert visits(Operand((m,), space), ("p2", "m1", "p1")) == sum(range(8192, length + 1, 8192))
+    assert visits(Occurrence((m,), space), ("p2", "m1", "p1")) == sum(range(8192, length + 1, 8192))
 
 
 def test_numbers_beyond_64_bits_are_exact() -> None:
     """Counts of 2^80 are exact, for integers and for arrays of either kind."""
     place = (M, P)
     for kind in (int, lambda size: np.array([size], object), lambda size: np.array([size])):
-        space = Space({"m": kind(2**40), "p": kind(2**40)}, (at_most(M, P),))
-        found = touched([Operand(place, space)])
+        space = IterationSpace({"m": kind(2**40), "p": kind(2**40)}, (at_most(M, P),))
+        found = touched([Occurrence(place, space)])
         assert np.ravel(np.asarray(found, object)).tolist() == [2**39 * (2**40 + 1)]
 
 
@@ -551,6 +565,6 @@ def test_gaps_between_multiples_are_not_taken_for_integers() -> None:
 
 def test_extents_are_integers() -> None:
     """A fraction that is whole is one; the mean extent of a short tile is no extent."""
-    assert touched([Operand((P,), Space({"p": Fraction(4, 2)}))]) == 2
+    assert touched([Occurrence((P,), IterationSpace({"p": Fraction(4, 2)}))]) == 2
     with pytest.raises(AssertionError, match="mean"):
-        touched([Operand((P,), Space({"p": Fraction(5, 2)}))])
+        touched([Occurrence((P,), IterationSpace({"p": Fraction(5, 2)}))])

@@ -9,7 +9,7 @@ import pytest
 
 from fusemax import Estimate, FusemaxError, check, evaluate, load_arch, load_cascade, load_mapping, parse, simulate
 from fusemax.bind.instantiate import concrete
-from fusemax.bind.parameters import Value
+from fusemax.bind.parameters import ParameterValue
 from fusemax.ir.mapping import Mapping
 from fusemax.mapper import MapResult, map_cascade
 from fusemax.mapper.constraints import Fixed
@@ -136,7 +136,7 @@ def test_no_divisor_fits() -> None:
         {"rows": 512, "kept": (), "qk": ("weight",), "av": ("output",), "share": 0},
     ],
 )
-def test_concrete(parameters: dict[str, Value]) -> None:
+def test_concrete(parameters: dict[str, ParameterValue]) -> None:
     """With values in the places of its parameters a mapping costs what it costs with parameters, also as a file."""
     template = load_mapping("flat")
     mapping = concrete(template, parameters)

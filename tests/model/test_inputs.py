@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from fusemax import FusemaxError, check, compare, evaluate, load_arch, load_cascade, load_mapping, parse
-from fusemax.bind.parameters import Value
+from fusemax.bind.parameters import ParameterValue
 from fusemax.model import Estimate
 from fusemax.syntax.mapping.parser import parse_mapping
 
 SHAPES = {"B": 1, "H": 4, "E": 64, "F": 64, "M": 1024, "P": 1024}
 
 
-def flat(**parameters: Value) -> Estimate:
+def flat(**parameters: ParameterValue) -> Estimate:
     """FLAT with some parameters."""
     return evaluate("attention-3pass", "flat-cloud", "flat", SHAPES, parameters=parameters)
 

@@ -15,7 +15,7 @@ import pytest
 
 from fusemax import evaluate, load_arch, load_mapping
 from fusemax.bind.bind import bind
-from fusemax.bind.parameters import Value, chosen_for
+from fusemax.bind.parameters import ParameterValue, chosen_for
 from fusemax.ir.checked import Checked
 from fusemax.model import Estimate
 from fusemax.model.energy import area_m2
@@ -42,7 +42,7 @@ def cascade_of(mapping: str) -> Checked:
     return check(load_cascade(load_mapping(mapping).cascade))
 
 
-def run(name: str, shapes: dict[str, int], **parameters: Value) -> Estimate:
+def run(name: str, shapes: dict[str, int], **parameters: ParameterValue) -> Estimate:
     """A shipped mapping at some sizes of attention."""
     mapping = load_mapping(name)
     return evaluate(cascade_of(name), load_arch(mapping.arch), mapping, shapes, parameters=parameters)
@@ -142,7 +142,7 @@ def tiles(shapes: dict[str, int]) -> int:
     return shapes["B"] * shapes["H"] * (shapes["M"] // 256) * (shapes["P"] // 256)
 
 
-def compute_cycles(name: str, shapes: dict[str, int], **parameters: Value) -> float:
+def compute_cycles(name: str, shapes: dict[str, int], **parameters: ParameterValue) -> float:
     """The cycles of a mapping, traffic left out."""
     return float(sum(phase.cycles for phase in run(name, shapes, **parameters).phases))
 

@@ -13,7 +13,7 @@ from fusemax.analysis import Analysis
 from fusemax.ir.checked import When
 from fusemax.report.drawing import draw
 from fusemax.report.figures import save
-from fusemax.report.graph import MOST_LINES, Arrow, Box, Picture, Point, picture_of
+from fusemax.report.graph import MOST_LINES, Arrow, Box, Corner, Picture, picture_of
 from fusemax.resources import names
 
 CASCADES = names("cascades", ".cascade")
@@ -134,13 +134,13 @@ def test_nothing_lies_on_anything_else(name: str, rank: str) -> None:
                 assert not crosses(leg, box), (arrow.tensor, box.name)
 
 
-def on_edge(box: Box, point: Point) -> bool:
+def on_edge(box: Box, point: Corner) -> bool:
     """Whether a point is on the upper or lower edge of a box."""
     x, y = point
     return abs(x - box.x) < box.width / 2 and min(abs(y - box.top), abs(y - box.bottom)) < EPSILON
 
 
-def crosses(leg: tuple[Point, Point], box: Box) -> bool:
+def crosses(leg: tuple[Corner, Corner], box: Box) -> bool:
     """Whether the rectangle in which a leg of an arrow runs has a part of a box inside."""
     (x0, y0), (x1, y1) = leg
     beside = max(x0, x1) < box.x - box.width / 2 + EPSILON or min(x0, x1) > box.x + box.width / 2 - EPSILON

@@ -1,6 +1,6 @@
 """The counting rule: every count of words is a number of distinct pairs of iterations and words.
 
-An operand is a tensor *at a place*, read or written by the points of an Einsum. A point x of the Einsum's `Space`
+An operand is a tensor *at a place*, read or written by the points of an Einsum. A point x of the Einsum's `IterationSpace`
 names one word of it, the values of the place's affine forms f at x, and runs in one iteration t(x) of the loops:
 
 - `touched`: the words f(x) of the whole run, which is compulsory traffic;
@@ -49,7 +49,7 @@ import numpy as np
 
 from fusemax.bind.distinct.image import distinct
 from fusemax.bind.distinct.linear import Filter, Image, Linear, Number, always, apart, every, identity, product
-from fusemax.bind.distinct.listing import Table, TooMany, each_point, points_in, table
+from fusemax.bind.distinct.listing import PairTable, TooMany, each_point, points_in, table
 from fusemax.bind.distinct.sliding import capacity_of, shared
 from fusemax.bind.extents import Extent
 from fusemax.errors import FusemaxError, Problem
@@ -57,14 +57,14 @@ from fusemax.ir.affine import Affine, Term, constant, total
 from fusemax.ir.checked import Constraint, Relation
 from fusemax.ir.expr import rank_of
 
-Place: TypeAlias = tuple[Affine, ...]
+Forms: TypeAlias = tuple[Affine, ...]
 """The affine form in each rank of a tensor."""
-WIDEST = 2.0**60
+MOST_64_BITS = 2.0**60
 """Numbers that may become larger are counted with Python's integers instead of 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class IterationSpace:
     """The points of an Einsum: 0 <= v < extents[v] for each variable, within filters.
 
     Variables that are split stand in it as their parts. Loops around an Einsum that does not use their variable are
@@ -78,11 +78,11 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True)
-class Operand:
+class Occurrence:
     """A tensor at one place, for the points that read or write it there."""
 
-    place: Place
-    space: Space
+    place: Forms
+    space: IterationSpace
 
 
 def joined(parts: Sequence[str]) -> Affine:
@@ -103,42 +103,42 @@ def inside(parts: Sequence[str], size: str) -> Constraint:
 # ------------------------------------------------------------------------------------------------------------- counts
 
 
-def touched(operands: Sequence[Operand]) -> Number:
+def touched(operands: Sequence[Occurrence]) -> Number:
     """The distinct words of a tensor over the whole run, at all of its places: compulsory traffic.
 
     >>> p, r, two = Term(1, (), "p"), Term(1, (), "r"), Term(2, (), "q")
-    >>> touched([Operand((Affine((p, r)),), Space({"p": 16, "r": 3}))])
+    >>> touched([Occurrence((Affine((p, r)),), IterationSpace({"p": 16, "r": 3}))])
     18
     >>> even, odd = Affine((two,)), Affine((two, Term(1)))
-    >>> touched([Operand((place,), Space({"q": np.array([4, 1024])})) for place in (even, odd)])
+    >>> touched([Occurrence((place,), IterationSpace({"q": np.array([4, 1024])})) for place in (even, odd)])
     array([   8, 2048])
     """
-    return _count(operands, distinct, Table.different)
+    return _count(operands, distinct, PairTable.different)
 
 
-def words(operand: Operand, coordinates: Mapping[str, Number]) -> Number:
+def words(operand: Occurrence, coordinates: Mapping[str, Number]) -> Number:
     """The distinct words of one tile: of the points with these coordinates of some variables, all others spanning it.
 
     >>> m = joined(("m1", "m0"))
-    >>> ragged = Space({"m1": 3, "m0": 2}, (inside(("m1", "m0"), "M"),), {"M": 5, "M0": 2})
-    >>> [words(Operand((m,), ragged), {"m1": i}) for i in range(3)]
+    >>> ragged = IterationSpace({"m1": 3, "m0": 2}, (inside(("m1", "m0"), "M"),), {"M": 5, "M0": 2})
+    >>> [words(Occurrence((m,), ragged), {"m1": i}) for i in range(3)]
     [2, 2, 1]
     """
     at = {variable: _whole(value) for variable, value in coordinates.items()}
-    return _count([operand], distinct, Table.different, at=at)
+    return _count([operand], distinct, PairTable.different, at=at)
 
 
-def capacity(operands: Sequence[Operand], loops: Sequence[str]) -> Number:
+def capacity(operands: Sequence[Occurrence], loops: Sequence[str]) -> Number:
     """The words of the largest tile that a memory keeps for one iteration of the loops outside (rule 9).
 
     >>> causal = Constraint(Affine((Term(1, (), "p"), Term(-1, (), "m"))), Relation.NOT_NEGATIVE)
-    >>> capacity([Operand((Affine((Term(1, (), "m"),)),), Space({"p": 8, "m": 20}, (causal,)))], ("p",))
+    >>> capacity([Occurrence((Affine((Term(1, (), "m"),)),), IterationSpace({"p": 8, "m": 20}, (causal,)))], ("p",))
     8
     """
-    return _count(operands, lambda image: capacity_of(image, _reuse([image], loops)), Table.largest, loops)
+    return _count(operands, lambda image: capacity_of(image, _reuse([image], loops)), PairTable.largest, loops)
 
 
-def visits(operand: Operand, loops: Sequence[str]) -> Number:
+def visits(operand: Occurrence, loops: Sequence[str]) -> Number:
     """The words that an array gets of an operand, or gives of a result, over the run (rules 10 and 11).
 
     `loops` are those of the Einsum, outermost first: those around it that it uses, then those inside the array. The
@@ -146,37 +146,37 @@ def visits(operand: Operand, loops: Sequence[str]) -> Number:
     of the loops down to the innermost that the place depends on and that has several iterations.
 
     >>> m, n = joined(("m1", "m0")), joined(("n1", "n0"))
-    >>> space = Space(dict.fromkeys(("m1", "m0", "n1", "n0"), 4), (), {"M0": 4, "N0": 4})
-    >>> [visits(Operand((place,), space), ("m1", "n1")) for place in (m, n)]
+    >>> space = IterationSpace(dict.fromkeys(("m1", "m0", "n1", "n0"), 4), (), {"M0": 4, "N0": 4})
+    >>> [visits(Occurrence((place,), space), ("m1", "n1")) for place in (m, n)]
     [16, 64]
     """
-    return _count([operand], lambda image: _pairs(image, _reuse([image], loops)), Table.pairs, loops)
+    return _count([operand], lambda image: _pairs(image, _reuse([image], loops)), PairTable.pairs, loops)
 
 
-def steps(space: Space, loops: Sequence[str]) -> Number:
+def steps(space: IterationSpace, loops: Sequence[str]) -> Number:
     """The iterations of loops in which some point exists (rule 14)."""
-    return _count([Operand((), space)], lambda image: _pairs(image, loops), Table.pairs, loops, reuse=False)
+    return _count([Occurrence((), space)], lambda image: _pairs(image, loops), PairTable.pairs, loops, reuse=False)
 
 
-def fills(operands: Sequence[Operand], loops: Sequence[str], refilled: bool = False) -> Number:
+def fills(operands: Sequence[Occurrence], loops: Sequence[str], refilled: bool = False) -> Number:
     """The words by which a memory is filled over the run, inside of `loops`, outermost first (rule 9).
 
     A tile stays for one iteration of the loops down to the innermost that a place depends on, and takes from the tile
     before it in time the words of both. With `refilled` it is filled whole, at each iteration of all loops.
 
     >>> halo = Affine((Term(1, ("P0",), "p1"), Term(1, (), "p0"), Term(1, (), "r")))
-    >>> read = Operand((halo,), Space({"k": 5, "p1": 4, "p0": 4, "r": 3}, (), {"P0": 4}))
+    >>> read = Occurrence((halo,), IterationSpace({"k": 5, "p1": 4, "p0": 4, "r": 3}, (), {"P0": 4}))
     >>> fills([read], ("p1", "k")), fills([read], ("p1",), refilled=True), fills([read], ("k", "p1"))
     (18, 24, 90)
     """
     if refilled:
-        return _count(operands, lambda image: _pairs(image, loops), Table.pairs, loops, reuse=False)
+        return _count(operands, lambda image: _pairs(image, loops), PairTable.pairs, loops, reuse=False)
 
     def slides(image: Image) -> Number:
         mine = _reuse([image], loops)
         return _pairs(image, mine) - shared(image, mine)
 
-    return _count(operands, slides, Table.fresh, loops)
+    return _count(operands, slides, PairTable.fresh, loops)
 
 
 def _pairs(image: Image, loops: Sequence[str]) -> Number:
@@ -198,7 +198,7 @@ def _reuse(images: Sequence[Image], loops: Sequence[str]) -> tuple[str, ...]:
 
 
 def _count(
-    operands: Sequence[Operand], closed: Callable[[Image], Number], listed: Callable[[Table], int],
+    operands: Sequence[Occurrence], closed: Callable[[Image], Number], listed: Callable[[PairTable], int],
     loops: Sequence[str] = (), reuse: bool = True, at: Mapping[str, Number] | None = None,
 ) -> Number:  # fmt: skip
     """A count in closed form, or of the table of all pairs: of several places, and where no closed form is known."""
@@ -222,7 +222,7 @@ def _count(
         raise FusemaxError([Problem(message, span, "give smaller shapes")]) from None
 
 
-def _image(operand: Operand, loops: Sequence[str]) -> Image:
+def _image(operand: Occurrence, loops: Sequence[str]) -> Image:
     """The words of an operand as values of forms with numbers for shapes; numbers are wide enough for pairs with loops."""
     space = operand.space
     sizes = {name: _whole(number) for name, number in space.sizes.items()}
@@ -275,7 +275,7 @@ def _narrow(image: Image, loops: Sequence[str]) -> bool:
     for form in image.rows:
         each = [abs(np.asarray(c, np.float64)) * image.extents[v] for v, c in form.coefficients.items()]
         reach += float(np.max(sum(each, abs(np.asarray(form.constant, np.float64)))))
-    return max(pairs, reach**2) < WIDEST
+    return max(pairs, reach**2) < MOST_64_BITS
 
 
 def _text(form: Affine) -> str:

@@ -42,7 +42,7 @@ from fusemax.bind.distinct.linear import (
     product,
     size,
 )
-from fusemax.bind.distinct.listing import each_point, listed, number_of_points
+from fusemax.bind.distinct.listing import count_listed, each_point, number_of_points
 from fusemax.ir.checked import Relation
 
 
@@ -76,13 +76,13 @@ def _simple(image: Image) -> Number:
         return product(image.extents.values())
     if not image.filters and len(image.forms) == 1:
         total = sums([image.forms[0].coefficients[v] for v in image.extents], list(image.extents.values()))
-        return each_point(listed, image) if total is None else total
+        return each_point(count_listed, image) if total is None else total
     if not image.filters:
-        return each_point(listed, image)
+        return each_point(count_listed, image)
     try:
         left = _projected(image)
     except _Inexact:
-        return each_point(listed, image)
+        return each_point(count_listed, image)
     return exists(left) * product(map(_points, groups_of(left)))
 
 

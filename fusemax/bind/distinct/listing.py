@@ -72,7 +72,7 @@ def number_of_points(image: Image) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class PointList:
     """Points one by one: the coordinates of each, by variable."""
 
     coordinates: Mapping[str, Array]
@@ -90,27 +90,27 @@ class Grid:
         return keys([np.zeros(self.number, np.int64), *map(self.value, forms)])
 
 
-def points_of(image: Image) -> Grid:
+def listed_points(image: Image) -> PointList:
     """The points of an image at one shape point, in lexicographic order. Raises `TooMany`."""
     extents = _plain(image)
     number = math.prod(extents.values())
     if number > MOST_LISTED:
         raise TooMany(number)
     every = np.unravel_index(np.arange(number), tuple(extents.values())) if extents else ()
-    grid = Grid({v: values.astype(np.int64) for v, values in zip(extents, every, strict=True)}, number)
+    grid = PointList({v: values.astype(np.int64) for v, values in zip(extents, every, strict=True)}, number)
     holds = np.ones(number, bool)
     for row in image.filters:
         holds &= row.holds(grid.value(row.form))
-    return Grid({v: values[holds] for v, values in grid.coordinates.items()}, int(holds.sum()))
+    return PointList({v: values[holds] for v, values in grid.coordinates.items()}, int(holds.sum()))
 
 
-def listed(image: Image) -> int:
+def count_listed(image: Image) -> int:
     """The number of distinct values at one shape point, point by point. Raises `TooMany`.
 
-    >>> listed(Image((Linear({"p": 5, "r": 3, "s": 2}),), {"p": 3, "r": 3, "s": 2}))
+    >>> count_listed(Image((Linear({"p": 5, "r": 3, "s": 2}),), {"p": 3, "r": 3, "s": 2}))
     14
     """
-    return len(np.unique(points_of(image).key(image.forms)))
+    return len(np.unique(listed_points(image).key(image.forms)))
 
 
 def keys(rows: Sequence[Array]) -> Array:
@@ -131,7 +131,7 @@ def _plain(image: Image) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PairTable:
     """The distinct pairs of an iteration of loops and a word; both are numbered, 0, 1, .., iterations as time goes."""
 
     times: Array
@@ -156,13 +156,13 @@ class Table:
         return len(key) - int(np.isin(key, key + width).sum())
 
 
-def table(loops: Sequence[str], images: Sequence[Image]) -> Table:
+def table(loops: Sequence[str], images: Sequence[Image]) -> PairTable:
     """The pairs of all places of a tensor at one shape point. Raises `TooMany`."""
-    grids = [points_of(image) for image in images]
+    grids = [listed_points(image) for image in images]
     times = [np.concatenate([grid.coordinates[loop] for grid in grids]) for loop in loops]
     forms = zip(*(image.forms for image in images), strict=True)
     words = [np.concatenate([grid.value(f) for f, grid in zip(each, grids, strict=True)]) for each in forms]
     nothing = np.zeros(sum(grid.number for grid in grids), np.int64)
     time, word = (np.unique(keys([nothing, *rows]), return_inverse=True)[1] for rows in (times, words))
     both = np.unique(np.stack((time, word)), axis=1) if len(nothing) else np.stack((time, word))
-    return Table(both[0], both[1])
+    return PairTable(both[0], both[1])

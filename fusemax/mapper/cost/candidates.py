@@ -24,7 +24,7 @@ from fusemax.model.estimate import Estimate, estimate
 
 Word = tuple[str, ...] | float
 """The value of a parameter that is a list of words, or a share that a user fixes."""
-ParameterValue = Word | int
+ChosenValue = Word | int
 
 SHARE_STEP = 1e-9
 """The step to which shares are rounded up, so that all fits in floating point too."""
@@ -62,7 +62,7 @@ class Candidates:
         """The tree itself."""
         yield self
 
-    def member(self, at: int) -> dict[str, ParameterValue]:
+    def member(self, at: int) -> dict[str, ChosenValue]:
         """The parameters of one candidate."""
         return {**self.words, **{name: values[at].item() for name, values in self.grid.items()}}
 
@@ -91,7 +91,7 @@ def cost(
     checked: Checked, arch: Arch, candidates: Candidates, shapes: Mapping[str, int], accounting: Accounting
 ) -> Costs:
     """Cost all candidates. Raises `FusemaxError` if the cascade or the machine does not allow the tree."""
-    parameters: dict[str, ParameterValue | Amount] = {**candidates.words, **numbers_of(candidates.grid)}
+    parameters: dict[str, ChosenValue | Amount] = {**candidates.words, **numbers_of(candidates.grid)}
     share: Floats | None = None
     if candidates.share is not None:
         parameters[candidates.share] = 0

@@ -160,7 +160,7 @@ def priced(space: AnySpace, candidates: Candidates, accounting: Accounting) -> C
 
 # ---------------------------------------------------------------------------------------------------------- strategies
 
-Run = Callable[[Search], None]
+Searching = Callable[[Search], None]
 """Searches the space of a search, and records the results in it."""
 
 
@@ -168,17 +168,17 @@ Run = Callable[[Search], None]
 class Strategy:
     """A way to search a space, and whether it can prove that no mapping of the space is better."""
 
-    run: Run
+    run: Searching
     proves: bool
 
 
 STRATEGIES: dict[str, Strategy] = {}
 
 
-def strategy(*, proves: bool) -> Callable[[Run], Run]:
+def strategy(*, proves: bool) -> Callable[[Searching], Searching]:
     """Register a strategy by the name of its function."""
 
-    def register(run: Run) -> Run:
+    def register(run: Searching) -> Searching:
         STRATEGIES[run.__name__] = Strategy(run, proves)
         return run
 

@@ -22,7 +22,7 @@ from fusemax.mapper.space.bounds import Spread, crossings, entering_cycles, leav
 from fusemax.mapper.space.nests import NestBody, NestShape
 from fusemax.model.cycles import slots_of
 from fusemax.model.energy import as_done
-from fusemax.model.filters import number_of
+from fusemax.model.filters import point_count
 from fusemax.model.operations import operations_on
 
 MOST_ASSIGNMENTS = 1 << 16
@@ -128,7 +128,7 @@ class Chooser:
         """The slots of an Einsum over the run, all elements together."""
         slots, missing = slots_of(self.checked, einsum, unit)
         space = points(einsum.variables, einsum.constraints, self.checked.ranks)
-        return 0.0 if missing else float(slots * number_of(space, self.sizes))
+        return 0.0 if missing else float(slots * point_count(space, self.sizes))
 
     def energy(self, einsum: CheckedEinsum, unit: Unit) -> float:
         """The joules of the operations of an Einsum over the run, without registers."""
@@ -136,7 +136,7 @@ class Chooser:
         each = {op.name: op.energy_j or 0.0 for op in unit.ops}
         for kind, counts in operations_on(self.checked, einsum, unit).items():
             name, times = as_done(kind, unit)
-            number = sum(float(n * number_of(at, self.sizes)) for at, n in counts.items())
+            number = sum(float(n * point_count(at, self.sizes)) for at, n in counts.items())
             joules += number * times * each.get(name, 0.0)
         return joules
 

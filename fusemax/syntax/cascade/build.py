@@ -35,7 +35,7 @@ LONGEST_NUMBER = 30
 _SPELLINGS = {"≤": "<=", "≥": ">=", "≠": "!=", "−": "-", "×": "*", "∗": "*", "·": "*", "⋅": "*", ".": "*", "÷": "/"}
 
 
-def plain(symbol: str) -> str:
+def plain_operator(symbol: str) -> str:
     """The ASCII spelling of an operator."""
     return _SPELLINGS.get(symbol, symbol)
 
@@ -109,7 +109,7 @@ class Builder:
 
     def _stop(self, tree: Tree[Token]) -> Stop:
         _, _, name, comparison, count = tree.children
-        if plain(str(comparison)) != ">=":
+        if plain_operator(str(comparison)) != ">=":
             raise self.refuse(f"'{comparison}' in `stop`", comparison, f"write `stop: {name} >= N`")
         return Stop(self._variable(name), self._expr(count), self.span(tree), self.comments)
 
@@ -125,7 +125,7 @@ class Builder:
         if short and actions:
             raise self.refuse(f"'{assign}' and an action", assign, "say how to reduce only once")
         if short:
-            actions = (Action(True, None, plain(short), None, self.span(assign)),)
+            actions = (Action(True, None, plain_operator(short), None, self.span(assign)),)
         mapping = next((action for action in actions if not action.reduces), None)
         value = self._expr(expr, placeholder=mapping.operator if mapping else "*")
         einsum = Einsum(written, value, (), self.span(tree), self.comments)
@@ -139,7 +139,7 @@ class Builder:
             scope = tuple(str(name).removeprefix("_").strip() for name in variables)
         (operator,) = _tokens(parts["combine"], "ACTION_OP")
         merge = next(map(str, _tokens(parts["combine"], "MERGE")), None)
-        return Action(tree.data == "reduce", scope, plain(operator), merge, self.span(tree))
+        return Action(tree.data == "reduce", scope, plain_operator(operator), merge, self.span(tree))
 
     # ----------------------------------------------------------------------------------------------- expressions
 
@@ -208,7 +208,7 @@ class Builder:
     def _comparisons(self, tree: Tree[Token], placeholder: str = "*", depth: int = 0) -> tuple[Apply, ...]:
         """The single comparisons of a chain `a < b <= c`."""
         sides = [self._expr(child, placeholder, depth + 1) for child in tree.children[::2]]
-        symbols = [plain(str(child)) for child in tree.children[1::2]]
+        symbols = [plain_operator(str(child)) for child in tree.children[1::2]]
         return tuple(
             Apply(INFIX[symbol], (left, right), self.span(tree))
             for symbol, left, right in zip(symbols, sides, sides[1:], strict=False)

@@ -11,7 +11,7 @@ from fusemax.ir.cascade import Comments
 from fusemax.syntax.mapping.diagnosis import FORMS
 from fusemax.syntax.source import Line, logical_lines, too_long, too_many
 
-DEEPEST = 50
+DEEPEST_BODY = 50
 """How many bodies may be around a statement."""
 
 _BARE = [keyword for keyword, form in FORMS.items() if form == f"{keyword}:"]
@@ -108,8 +108,8 @@ def _nest(source: Source, lines: Sequence[Line], problems: list[Problem]) -> lis
             known = ", ".join(str(indent) for indent, _ in levels)
             hint = f"the lines that it may stand beside are indented by {known}"
             problems.append(Problem("an indentation that fits no line above", line.place(source), hint))
-        if len(levels) > DEEPEST + 1:  # a level more for Einsums
-            message = f"bodies nested more than {DEEPEST} deep"
+        if len(levels) > DEEPEST_BODY + 1:  # a level more for Einsums
+            message = f"bodies nested more than {DEEPEST_BODY} deep"
             problems.append(Problem(message, line.place(source), "nest fewer loops"))
             return []
         levels[-1][1].append(_Nested(line))

@@ -28,7 +28,7 @@ from fusemax.syntax.mapping.build import (
     opens,
 )
 from fusemax.syntax.mapping.diagnosis import DECLARING, FORMS, Start, body_below, diagnose
-from fusemax.syntax.mapping.lines import DEEPEST, Clause, laid_out
+from fusemax.syntax.mapping.lines import DEEPEST_BODY, Clause, laid_out
 from fusemax.syntax.source import source_of, word_of
 
 
@@ -127,8 +127,8 @@ class _Reader:
             self._body(clause, start, depth + 1)
             raise FusemaxError([diagnose(error, span, start)]) from None
         inner = chain(tree)
-        if start is not Start.EINSUMS and depth + len(inner) > DEEPEST + 1:
-            raise FusemaxError([Problem(f"bodies nested more than {DEEPEST} deep", span, "nest fewer loops")])
+        if start is not Start.EINSUMS and depth + len(inner) > DEEPEST_BODY + 1:
+            raise FusemaxError([Problem(f"bodies nested more than {DEEPEST_BODY} deep", span, "nest fewer loops")])
         body = self._body(clause, start, depth + len(inner))
         if opens(inner[-1]) and not clause.body:
             hint = "indent it below, or write a single statement behind the colon"

@@ -10,11 +10,11 @@ from fusemax.errors import FusemaxError, Problem, Source, Span, did_you_mean, in
 from fusemax.ir.mapping import Mapping
 from fusemax.syntax.source import read_text
 
-Row = tuple[tuple[str, str], ...]
+TableRow = tuple[tuple[str, str], ...]
 """The columns of a row and their cells."""
 
 
-def table_of(mapping: Mapping, folder: Path) -> tuple[Row, ...]:
+def table_of(mapping: Mapping, folder: Path) -> tuple[TableRow, ...]:
     """The table that a mapping chooses its parameters from; `folder` is where the mapping file is.
 
     Raises `FusemaxError` if there is no such table, or with all mistakes of its columns and rows.
@@ -28,7 +28,7 @@ def table_of(mapping: Mapping, folder: Path) -> tuple[Row, ...]:
     return parse_table(read_text(path), choose.file, mapping)
 
 
-def parse_table(text: str, name: str, mapping: Mapping) -> tuple[Row, ...]:
+def parse_table(text: str, name: str, mapping: Mapping) -> tuple[TableRow, ...]:
     """Parse the text of a mapping's table: a line of column names, then a line for each choice.
 
     >>> from fusemax.syntax.mapping.parser import parse_mapping

@@ -47,7 +47,7 @@ class Mapping_:
 
 
 Node = Scalar | Sequence_ | Mapping_
-DEEPEST = 50
+DEEPEST_NODE = 50
 LONGEST_TEXT = 1_000_000
 
 
@@ -84,8 +84,8 @@ def _converted(node: yaml.Node, source: Source, depth: int, known: dict[int, Nod
     import yaml
 
     span = Span(source, node.start_mark.index, max(node.end_mark.index, node.start_mark.index))
-    if depth > DEEPEST:
-        raise FusemaxError([Problem(f"nested more than {DEEPEST} deep", span, "write it flat")])
+    if depth > DEEPEST_NODE:
+        raise FusemaxError([Problem(f"nested more than {DEEPEST_NODE} deep", span, "write it flat")])
     match node:
         case yaml.ScalarNode():
             return _scalar(node, source, span)

@@ -11,7 +11,7 @@ from fusemax.errors import FusemaxError, listed
 from fusemax.ir.arch import Scale
 from fusemax.syntax.source import read_text
 
-COLUMNS = ("dims", "buffer_bytes", "buffer_um2")
+SCALE_COLUMNS = ("dims", "buffer_bytes", "buffer_um2")
 """Columns that there must be. Those in capitals are ranks whose sizes must match; `UNIT_entries` and `UNIT_um2` are the
 registers of each element of a unit."""
 UM2 = 1e-12
@@ -25,10 +25,10 @@ def read_scales(path: Path) -> tuple[Scale, ...]:
     [16384, 32768]
     """
     table = csv.DictReader(read_text(path).splitlines())
-    missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+    missing = [column for column in SCALE_COLUMNS if column not in (table.fieldnames or ())]
     if missing:
         raise FusemaxError(
-            f"'{path.name}' has no column {listed(missing)}", f"its columns are {listed(COLUMNS)}, and registers"
+            f"'{path.name}' has no column {listed(missing)}", f"its columns are {listed(SCALE_COLUMNS)}, and registers"
         )
     found = []
     for row in table:

@@ -9,8 +9,8 @@ from typing import TypeVar
 from fusemax.errors import FusemaxError, Problem, Span, did_you_mean
 from fusemax.syntax.yaml.nodes import Mapping_, Node, Scalar
 
-T = TypeVar("T")
-Read = Callable[[str, str], T]
+_T = TypeVar("_T")
+Read = Callable[[str, str], _T]
 """From the text of a value and its name to the value; raises `FusemaxError`."""
 
 
@@ -48,7 +48,7 @@ class SchemaReader:
             return []
         return [(key.value, value) for key, value in node.items]
 
-    def value(self, keys: Mapping[str, Node], key: str, read: Read[T], otherwise: T) -> T:
+    def value(self, keys: Mapping[str, Node], key: str, read: Read[_T], otherwise: _T) -> _T:
         """A value, read; or the substitute, if it is missing (said by `keys`) or wrong (said here)."""
         node = keys.get(key)
         if node is None:

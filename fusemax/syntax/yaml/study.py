@@ -15,7 +15,7 @@ from fusemax.syntax.yaml.nodes import Node, Scalar, Sequence_, read_yaml
 from fusemax.syntax.yaml.schema import SchemaReader, text_value
 from fusemax.units import integer_of
 
-Read = TypeVar("Read")
+_Read = TypeVar("_Read")
 
 
 def parse_study(text: str, name: str = "<study>", folder: Path = Path()) -> Study:
@@ -28,7 +28,7 @@ def parse_sizes_study(text: str, name: str = "<study>") -> SizesStudy:
     return _read(text, name, Path(), _Reader.sizes)
 
 
-def _read(text: str, name: str, folder: Path, read: Callable[[_Reader, Node], Read]) -> Read:
+def _read(text: str, name: str, folder: Path, read: Callable[[_Reader, Node], _Read]) -> _Read:
     """The study that a text says, or all of its mistakes."""
     reader = _Reader(folder)
     found = read(reader, read_yaml(Source(name, text)))
