@@ -14,6 +14,7 @@ from fusemax.ir.mapping import Mapping as MappingFile
 from fusemax.mapper.objective import Objective
 from fusemax.mapper.search.search import SAME, Search
 from fusemax.model.estimate import Estimate
+from fusemax.model.tables import one
 from fusemax.sim.trace import Trace
 from fusemax.units import readable_bytes
 from fusemax.view import Json, Record, Result, Table
@@ -167,15 +168,11 @@ def _reasons(arch: Arch, search: Search, found: Found, proven: bool) -> Iterator
     bound = str(estimate.bound)
     busy: dict[str, float] = {}
     for einsum in estimate.einsums:
-        busy[einsum.unit] = busy.get(einsum.unit, 0.0) + float(
-            max(np.max(einsum.slot_cycles), np.max(einsum.edge_cycles))
-        )
+        busy[einsum.unit] = busy.get(einsum.unit, 0.0) + one(einsum.cycles)
     if bound in busy:
         mine = [e for e in estimate.einsums if e.unit == bound]
-        longest = sorted(mine, key=lambda e: -float(max(e.slot_cycles, e.edge_cycles)))
-        each = ", ".join(
-            f"{e.einsum} {float(max(e.slot_cycles, e.edge_cycles)) / busy[bound]:.0%}" for e in longest[:4]
-        )
+        longest = sorted(mine, key=lambda e: -one(e.cycles))
+        each = ", ".join(f"{e.einsum} {one(e.cycles) / busy[bound]:.0%}" for e in longest[:4])
         yield f"'{bound}' binds: it is busy for {busy[bound] / float(estimate.cycles):.1%} of the time, {each}"
     else:
         yield f"'{bound}' binds: {readable_bytes(float(estimate.dram_bytes))} are moved"

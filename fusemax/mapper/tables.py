@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fusemax.mapper.objective import Objective
 from fusemax.mapper.result import MapResult
 from fusemax.mapper.search.search import strategy_of
 from fusemax.model.estimate import EinsumCost, Estimate
+from fusemax.model.tables import one
 from fusemax.sim.tables import trace_tables
 from fusemax.units import readable_bytes, readable_number, readable_seconds
 from fusemax.view import Table
@@ -102,7 +101,7 @@ def _where(cost: EinsumCost | None) -> str:
     """`array2d 86,016`"""
     if cost is None:
         return "-"
-    return f"{cost.unit} {readable_number(round(float(np.max([cost.slot_cycles, cost.edge_cycles]))))}"
+    return f"{cost.unit} {readable_number(round(one(cost.cycles)))}"
 
 
 def front_table(front: Front) -> Table:

@@ -36,6 +36,11 @@ class EinsumCost:
     operations: Mapping[str, Amount]
     energy_j: Amount
 
+    @property
+    def cycles(self) -> Amount:
+        """Cycles for which its unit is busy with it: the larger of the two."""
+        return largest([self.slot_cycles, self.edge_cycles])
+
 
 @dataclass(frozen=True)
 class PhaseCost:

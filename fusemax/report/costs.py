@@ -30,7 +30,7 @@ def _draw_cycles(axes: Axes, estimate: Estimate) -> None:
     """A bar for each unit, made of its Einsums, and a line at the cycles of the whole run."""
     ends = dict.fromkeys(estimate.utilization, 0.0)
     for number, einsum in enumerate(estimate.einsums):
-        cycles = max(one(einsum.slot_cycles), one(einsum.edge_cycles))
+        cycles = one(einsum.cycles)
         axes.barh(
             einsum.unit, cycles, left=ends[einsum.unit], label=einsum.einsum, color=COLORS[number % len(COLORS)],
             hatch=HATCHES[number // len(COLORS) % len(HATCHES)], edgecolor="white", linewidth=0.4,

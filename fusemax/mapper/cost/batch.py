@@ -198,7 +198,7 @@ def _additive(batch: Batch, picks: Sequence[int], accounting: Accounting) -> Add
         body = batch.bare.nest.body_of(einsum.einsum) or 0
         alone = not batch.writer.chain(batch.bare, body)  # its units do not overlap
         at = (0 if overlapped else body * len(names)) + (0 if alone else names.index(einsum.unit))
-        cycles[at] = cycles[at] + np.maximum(einsum.slot_cycles, einsum.edge_cycles)
+        cycles[at] = cycles[at] + einsum.cycles
     sized = [memory for memory in arch.memories if memory.size_bytes is not None]
     held = [held_bytes(bound.nest, each.held_in(memory.name)) for memory in sized for each in bound.plan.placements]
     columns = [column(values, batch.points) for values in (*cycles, found.dram_bytes, found.energy_j, *held)]
