@@ -1,4 +1,4 @@
-"""What a simulation reports: the numbers checked, and the tasks in a file for Perfetto."""
+"""The report of a simulation: the numbers checked, and the tasks in a file for Perfetto."""
 
 from __future__ import annotations
 
