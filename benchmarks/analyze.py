@@ -24,7 +24,7 @@ def chain(pairs: int) -> str:
 
 
 def benchmarks() -> tuple[Benchmark, ...]:
-    """What is timed. Texts, cascades and inputs are made ready here, outside the times."""
+    """The works that are timed. Texts, cascades and inputs are made ready here, outside the times."""
     file = resources.path("cascades", "attention-1pass", ".cascade")
     text = file.read_text(encoding="utf-8")
     cascade = load_cascade(file)

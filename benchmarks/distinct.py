@@ -28,7 +28,7 @@ def space(length: Number, filters: Sequence[Constraint] = ()) -> IterationSpace:
 
 
 def benchmarks() -> tuple[Benchmark, ...]:
-    """What is timed."""
+    """The works that are timed."""
     grid, masked = space(POINTS), space(POINTS, (CAUSAL,))
     halo = Occurrence((E, total((P, 1), (R, 1))), grid)
     million = Occurrence((E, M), space(MILLION, (CAUSAL,)))

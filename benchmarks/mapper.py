@@ -47,7 +47,7 @@ def candidates() -> Benchmark:
 
 
 def benchmarks() -> tuple[Benchmark, ...]:
-    """What is timed."""
+    """The works that are timed."""
     return (
         candidates(),
         Benchmark("FLAT's best on BERT at 256K", 1, lambda: flat("bert", 256 * KIB)),

@@ -14,7 +14,7 @@ MODELS, LENGTHS = "bert,trxl,t5,xlm", "1K,4K,16K,64K,256K,1M"
 
 
 def benchmarks() -> tuple[Benchmark, ...]:
-    """What is timed. Mappings, cascades and architectures are read here, outside the times."""
+    """The works that are timed. Mappings, cascades and architectures are read here, outside the times."""
     mapping = load_mapping("fusemax-binding")
     checked, arch = check(load_cascade(mapping.cascade)), load_arch(mapping.arch)
     lengths = 256 * np.arange(1, 10_001)

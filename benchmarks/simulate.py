@@ -24,7 +24,7 @@ def run(shapes: dict[str, int], length: int, *, steady: bool = True) -> Trace:
 
 
 def benchmarks() -> tuple[Benchmark, ...]:
-    """What is timed. The mapping, the cascade and the architecture are read outside the times."""
+    """The works that are timed. The mapping, the cascade and the architecture are read outside the times."""
     tasks = run(ONE_OF_BERT, 4 * KIB, steady=False).simulated
     return (
         Benchmark(f"simulate {tasks:,} tasks one by one", tasks / TASKS_PER_S,

@@ -1,4 +1,4 @@
-"""What all scripts of this folder share: times as ratios to a reference work that is measured in the same run."""
+"""The base of all scripts of this folder: times as ratios to a reference work that is measured in the same run."""
 
 import resource
 import subprocess

@@ -1,4 +1,4 @@
-"""What every test can use: golden files, and property tests that draw the same examples on every run."""
+"""Fixtures of all tests: golden files, and property tests that draw the same examples on every run."""
 
 import os
 from collections.abc import Callable

@@ -72,7 +72,7 @@ def applications(expr: Expr) -> Iterator[Apply]:
 
 
 def kinds(node: Apply) -> dict[str, int]:
-    """What one application is: a maximum of n values takes n - 1, a square is a product, a sign of a number nothing."""
+    """The operations of one application: a maximum of n values takes n - 1, a square is a product, a sign of a number nothing."""
     match node:
         case Apply("max" | "min" as name, args):
             return {name: len(args) - 1}
@@ -96,7 +96,7 @@ def ranked(einsum: CheckedEinsum, expr: Expr) -> bool:
 
 
 def summands(expr: Expr) -> Iterator[Expr]:
-    """What joins a sum."""
+    """The operator that joins a sum."""
     match expr:
         case Apply("add" | "sub", (left, right)):
             yield from summands(left)

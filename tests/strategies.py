@@ -93,7 +93,7 @@ def _combined(part: SearchStrategy[Expr]) -> SearchStrategy[Expr]:
 
 @dataclass
 class World:
-    """What a cascade under construction has so far."""
+    """The statements of a cascade under construction."""
 
     tensors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)

@@ -218,7 +218,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def violations(paths: list[Path], check: Check) -> str:
-    """What a check finds in files, one line each."""
+    """The findings of a check in files, one line each."""
     return "".join(
         f"{path.relative_to(ROOT)}: {found}\n" for path in paths for found in check(module_name(path), parsed(path))
     )
@@ -350,7 +350,7 @@ def test_importing_the_package_is_light() -> None:
 
 
 def test_third_party_imports_are_declared() -> None:
-    """Whatever the package imports is one of its dependencies, or of its extras for users."""
+    """Every import of the package is one of its dependencies, or of its extras for users."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = {

@@ -52,7 +52,7 @@ def test_help(fusemax: Run, golden: Golden) -> None:
 
 @pytest.mark.parametrize("command", ["analyze", "check", "completion", "fmt", "graph", "list", "run"])
 def test_help_of_commands(command: str, fusemax: Run, golden: Golden) -> None:
-    """What each command takes."""
+    """The arguments and options of each command."""
     status, out, err = fusemax(command, "--help")
     golden(out, f"cli/help-{command}.txt")
     assert (status, err) == (0, "")
@@ -90,7 +90,7 @@ def test_list_as_text(fusemax: Run) -> None:
 
 
 def test_check(fusemax: Run, tmp_path: Path) -> None:
-    """What a cascade is, and notes on it, on standard output."""
+    """The summary of a cascade, with its notes, is on standard output."""
     assert fusemax("check", "matmul", "cascade-1") == (
         0,
         "matmul: ok, 1 Einsum, A, B -> Z\ncascade-1: ok, 2 Einsums, A, B -> Z\n",
@@ -293,7 +293,7 @@ def test_run_as_json(fusemax: Run) -> None:
 
 
 def test_run_stores_and_reads(fusemax: Run, tmp_path: Path) -> None:
-    """What one run stores another can read; the sizes come from the arrays."""
+    """Another run can read the arrays that a run stores, and takes the sizes from them."""
     inputs, outputs = tmp_path / "in.npz", tmp_path / "out.npz"
     a, b = np.arange(6.0).reshape(3, 2), np.arange(12.0).reshape(3, 4)
     np.savez(inputs, A=a, B=b)
@@ -348,7 +348,7 @@ def test_completion_scripts(shell: str, fusemax: Run) -> None:
 
 
 def completed(*words: str) -> list[str]:
-    """What the last word may become."""
+    """The completions of the last word."""
     found = ShellComplete(group, {}, "fusemax", "_FUSEMAX_COMPLETE").get_completions(list(words[:-1]), words[-1])
     assert all(isinstance(item, CompletionItem) for item in found)
     return [item.value for item in found if item.type == "plain"]

@@ -1,4 +1,4 @@
-"""Whatever a user types wrongly: status 1, one message that says what, where and how to mend it, and no output."""
+"""Mistakes on the command line: status 1, one message with the mistake, its place and a remedy, and no output."""
 
 from __future__ import annotations
 

@@ -304,7 +304,7 @@ def test_list_has_the_mappings(call: Called) -> None:
 
 
 def completions(words: str) -> list[str]:
-    """What the shell offers for the last of some words."""
+    """The completions that the shell offers for the last of some words."""
     environment = os.environ | {
         "_FUSEMAX_COMPLETE": "bash_complete",
         "COMP_WORDS": words,

@@ -112,7 +112,7 @@ def test_the_rules_are_numbered_in_order(document: Path, mark: str) -> None:
 
 @pytest.mark.parametrize("section", [s for s in EXAMPLES if s not in PREFACES.values()], ids=str)
 def test_a_rule_has_all_parts(section: Section) -> None:
-    """Whatever has an example, and so every rule, has one source, one function, and says that the example is one."""
+    """Every section with an example, and so every rule, has one source, one function, and says that the example is one."""
     assert len(re.findall(r"^- Source: \S", section.text, re.MULTILINE)) == 1
     assert len(re.findall(r"^- Function: `fusemax[\w.]+`$", section.text, re.MULTILINE)) == 1
     assert section.text.count("**Worked example.**") == 1
@@ -124,7 +124,7 @@ def test_every_rule_has_an_example() -> None:
 
 
 def resolved(path: str) -> Any:
-    """What a dotted path names: a module, or something in one. Raises `ImportError` or `AttributeError`."""
+    """The object of a dotted path: a module, or something in one. Raises `ImportError` or `AttributeError`."""
     parts = path.split(".")
     for length in range(len(parts), 0, -1):
         try:

@@ -14,7 +14,7 @@ EXAMPLES = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 
 
 def run(example: Path, directory: Path) -> str:
-    """What an example prints when a user runs it from another directory."""
+    """The output of an example that is run from another directory."""
     environment = os.environ | {"PYTHONUTF8": "1", "PYTHONWARNINGS": "error", "COLUMNS": "120"}
     finished = ran(sys.executable, example, cwd=directory, env=environment, timeout=120)
     assert finished.returncode == 0, f"{example.name} failed:\n{finished.stderr}"

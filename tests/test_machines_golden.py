@@ -304,7 +304,7 @@ def reason(why: Any) -> str:
 
 
 def limit(bound: Any) -> str:
-    """What limits; where no unit and no memory is busy all of the time, that is nothing."""
+    """The limit; none where no unit and no memory is busy all of the time."""
     each = np.atleast_1d(np.asarray(bound)).tolist()
     return " ".join("nothing" if word in ("waits", "synchronization") else word for word in each)
 
@@ -395,7 +395,7 @@ def text(lines: Sequence[str]) -> str:
 
 @pytest.mark.parametrize("name", POINTS)
 def test_numbers_of_a_mapping(name: str, golden: Golden) -> None:
-    """What a mapping costs in closed form, and how it runs tile by tile, is what it was."""
+    """The costs of a mapping in closed form, and its run tile by tile, stay the same."""
     point = POINTS[name]
     checked, tree = point.checked, point.mapping
     tree = load_mapping(tree) if isinstance(tree, str) else tree

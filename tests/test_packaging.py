@@ -1,4 +1,4 @@
-"""What is built can be installed by a user who has no checkout, and the documents name commands that exist."""
+"""The wheel installs without a checkout, and the documents name commands that exist."""
 
 import os
 import re
@@ -19,7 +19,7 @@ DATA = ("grammars", "cascades", "arch", "mappings")
 
 
 def run(*command: str | Path, cwd: Path, timeout: float) -> str:
-    """What a command prints; a failure shows all of its output."""
+    """The output of a command; a failure shows all of it."""
     outside = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     finished = ran(*command, cwd=cwd, env=outside | {"PYTHONDONTWRITEBYTECODE": "1"}, timeout=timeout)
     assert finished.returncode == 0, f"{' '.join(map(str, command))}\n{finished.stdout}{finished.stderr}"

@@ -1,4 +1,4 @@
-"""What README shows is what the commands print."""
+"""The outputs in README are those of the commands."""
 
 import re
 import textwrap

@@ -216,14 +216,14 @@ ITERATIONS: dict[str, tuple[str, dict[str, int]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_small_cascades(case: str) -> None:
-    """What the language says of reductions, filters, subscripts, names and functions, one at a time."""
+    """Reductions, filters, subscripts, names and functions are computed as the language defines, one at a time."""
     text, sizes = CASES[case]
     agree(parse(text), sizes)
 
 
 @pytest.mark.parametrize("case", ITERATIONS)
 def test_iterations(case: str) -> None:
-    """What the language says of steps, initial values, histories and loops in loops, one at a time."""
+    """Steps, initial values, histories and loops in loops are computed as the language defines, one at a time."""
     text, sizes = ITERATIONS[case]
     agree(parse(text), sizes)
 
@@ -253,7 +253,7 @@ def test_shipped_cascades_in_parts(name: str, monkeypatch: pytest.MonkeyPatch) -
 @given(generated_cascades())
 @settings(max_examples=300)
 def test_generated_cascades(generated: Generated) -> None:
-    """Whatever the language composes of filters, splits, halos, aliases and reducers, both interpreters agree."""
+    """Both interpreters agree on all compositions of filters, splits, halos, aliases and reducers."""
     agree(parse(generated.text), generated.sizes)
 
 
@@ -478,7 +478,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str) -> None:
-    """What cannot be run is refused with a message that says what, where, and what to do."""
+    """A cascade that cannot be run is refused with the reason, its place and a remedy."""
     text, inputs, shapes, message = REFUSED[case]
     with pytest.raises(FusemaxError) as refusal:
         execute(parse(text), inputs, shapes)

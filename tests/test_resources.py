@@ -43,7 +43,7 @@ def test_path_leads_to_the_file(packaged: Path) -> None:
 
 @pytest.mark.parametrize("name", ["medium", "../machines/small", ""])
 def test_only_listed_names_have_a_path(packaged: Path, name: str) -> None:
-    """Whatever is not in the list, such as a way out of the folder, is refused."""
+    """A name that is not in the list, such as a way out of the folder, is refused."""
     with pytest.raises(AssertionError, match="fusemax ships no"):
         resources.path("machines", name, ".yaml")
 

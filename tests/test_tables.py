@@ -67,7 +67,7 @@ cells = st.lists(words, min_size=1, max_size=8).map(" ".join)
 
 @given(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=5), st.integers(1, 120))
 def test_no_width_loses_anything(rows: list[tuple[str, str, str]], width: int) -> None:
-    """Whatever the width, the same characters stand there, and where it is possible no line is longer."""
+    """At every width the same characters are printed, and no line is longer where that is possible."""
     table = Table("t", ("one", "two", "three"), tuple(rows))
     narrow, wide = table.text(width), table.text()
     body = [sorted("".join(text.replace("-", "").split())) for text in (narrow, wide)]

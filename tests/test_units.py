@@ -94,7 +94,7 @@ def test_what_is_no_quantity_is_refused(text: str, message: str) -> None:
     [("bit", "16 bit"), ("byte/s", "400 GiB/s"), ("Hz", "940 MHz"), ("J", "2.5 pJ"), ("m^2", "49.3 um^2")],
 )
 def test_examples_are_quantities_of_their_kind(unit: str, example: str) -> None:
-    """What a hint shows can be typed."""
+    """The spellings in hints can be typed."""
     with pytest.raises(FusemaxError) as caught:
         quantity("?", unit, "it")
     assert str(caught.value).endswith(f"write it like `{example}`")

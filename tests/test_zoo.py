@@ -139,7 +139,7 @@ def encoder_layer(x: Array, wq: Array, wk: Array, wv: Array, wo: Array, w1: Arra
 
 
 def weighted_sum(a: Array, b: Array) -> Array:
-    """What FuseMax's Cascades 1 to 3 compute: the dot product of a and b, times the sum of a."""
+    """The result of FuseMax's Cascades 1 to 3: the dot product of a and b, times the sum of a."""
     return np.asarray(a @ b * a.sum(), dtype=np.float64)
 
 

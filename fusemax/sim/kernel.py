@@ -52,7 +52,7 @@ class Kernel:
                 look()
 
     def pending(self) -> list[tuple[int, int, Event]]:
-        """What is to come: how long from now, with which priority, and what; soonest first."""
+        """The events to come, soonest first: their time from now, their priority, and the event."""
         return [(time - self.now, priority, event) for time, priority, _, event in sorted(self._heap, key=_order)]
 
     def jump(self, ticks: int) -> None:

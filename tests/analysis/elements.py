@@ -34,7 +34,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class History:
-    """What an element depends on.
+    """The elements on which an element depends.
 
     `number` is the pass that computes it, `visits` all elements that were read over the rank to compute it, `lineage`
     those that it came from through tensors that have the rank, `complete` the values that it needs and that exist

@@ -59,13 +59,13 @@ def test_impossible_options_are_refused(options: dict[str, dict[str, int]], mess
 
 
 def test_a_cascade_with_mistakes_is_refused() -> None:
-    """What `check` refuses, `analyze` refuses."""
+    """`analyze` refuses the cascades that `check` refuses."""
     with pytest.raises(FusemaxError, match="never written"):
         analyze(parse("input A[M]\nZ[m] = A[m] * C[m]"))
 
 
 def test_an_iteration_without_a_start_is_analyzed_with_a_note() -> None:
-    """What only `run` needs is a note here."""
+    """A cascade that lacks something only for `run` has a note here."""
     analysis = analyze(parse("input A[I]\nR[i+1] = R[i] + A[i]\nZ = R[I]"))
     assert [note.message for note in analysis.notes] == ["iterative 'R' has no initial value"]
     assert analysis.passes == {"I": 1}

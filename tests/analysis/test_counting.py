@@ -146,7 +146,7 @@ def test_a_filter_on_shapes_alone_holds_or_does_not() -> None:
 
 
 def test_a_filter_over_too_many_points_is_refused() -> None:
-    """What would take minutes is an error that names the sizes."""
+    """A count that would take minutes is an error that names the sizes."""
     space = Points((), ("m", "p"), (not_after("m", "p"),))
     with pytest.raises(FusemaxError) as caught:
         space.number({"M": 2**30, "P": 2**30})

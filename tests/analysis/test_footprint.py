@@ -94,7 +94,7 @@ def test_a_rank_that_not_everyone_iterates_over_is_kept_whole() -> None:
 
 
 def test_running_state_is_added_to_every_boundary() -> None:
-    """What an iteration carries must be on chip besides what lives across a boundary."""
+    """The state of an iteration must be on chip besides the tensors that live across a boundary."""
     text = """\
 input A[I, P], B[I]
 R[0, p] = 0

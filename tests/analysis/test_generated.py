@@ -21,7 +21,7 @@ from tests.strategies import cascades
 @settings(max_examples=150)
 @given(generated_cascades())
 def test_operations_of_generated_cascades(generated: Generated) -> None:
-    """Whatever Einsums there are, the loop nest counts the same operations, and SymPy's symbols are those numbers."""
+    """For all Einsums the loop nest counts the same operations, and SymPy's symbols are those numbers."""
     checked = check(parse(generated.text))
     sizes = solve_shapes(
         checked, {rank: size for rank, size in generated.sizes.items() if rank in shape_names(checked)}

@@ -95,7 +95,7 @@ IMPLIED = {
 
 
 def test_the_document_lists_every_key_and_no_other() -> None:
-    """What `analyze --json` prints and what docs/json.md describes are the same keys."""
+    """`analyze --json` prints the keys that docs/json.md describes."""
     data = analyzed(shapes=SHAPES, tiles={"P": 4}, buffer_bytes=1024, arch=load_arch("fusemax-cloud"))
     assert set(keys(data)) == documented() | IMPLIED
 

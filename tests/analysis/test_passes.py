@@ -42,7 +42,7 @@ def counts(text: str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Row:
-    """What a cascade has: passes by group, and what lives across each boundary; other groups have one pass."""
+    """The structure of a cascade: passes by group, and what lives across each boundary; other groups have one pass."""
 
     passes: Mapping[str, int]
     live: Mapping[str, tuple[set[str], ...]]
@@ -330,7 +330,7 @@ def test_the_oracle_knows_the_small_cascades(case: str) -> None:
 
 @dataclass(frozen=True)
 class Facts:
-    """What must not change, free of any order."""
+    """The invariants of a cascade, free of any order."""
 
     passes: int
     of: dict[tuple[str, When | None], int]
@@ -341,7 +341,7 @@ class Facts:
 
 
 def facts(cascade: Cascade) -> dict[str, Facts]:
-    """What must not change, of each group."""
+    """The invariants of each group."""
     checked = check(cascade)
     return {
         of_group.group.name: Facts(

@@ -1,4 +1,4 @@
-"""What a buffer that is too small costs, against numbers worked out by hand."""
+"""Costs of a buffer that is too small, against calculations by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def spilled(
     tiles: dict[str, int] | None = None,
     word_bits: int = 16,
 ) -> Spill:
-    """What a buffer of so many bytes costs a group; the cascade by its text, or by the name of a shipped one."""
+    """The costs of a buffer of so many bytes in a group; the cascade by its text, or by the name of a shipped one."""
     parsed = parse(cascade) if "=" in cascade else load_cascade(cascade)
     analysis = analyze(parsed, shapes, tiles=tiles, buffer_bytes=buffer_bytes, word_bits=word_bits)
     found = analysis.groups[group].spill
@@ -126,7 +126,7 @@ def test_what_fits_needs_no_number_of_fibers() -> None:
     ],
 )
 def test_missing_sizes_are_named(shapes: dict[str, int], message: str) -> None:
-    """What cannot be compared says which sizes it lacks."""
+    """A comparison that lacks sizes names them."""
     with pytest.raises(FusemaxError) as caught:
         analyze(parse(SOFTMAX), shapes, buffer_bytes=1024)
     assert str(caught.value) == message

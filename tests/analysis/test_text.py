@@ -1,4 +1,4 @@
-"""What an analysis prints: whole reports, explanations, narrow terminals, notebooks."""
+"""The texts of an analysis: whole reports, explanations, narrow terminals, notebooks."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ def small(case: Case) -> bool:
 
 @given(any_cases().filter(small))
 def test_any_forms_filters_and_loops_are_counted_as_enumerated(case: Case) -> None:
-    """Whatever affine forms, filters and orders of loops there are, each count is that of the enumeration."""
+    """For all affine forms, filters and orders of loops, each count is that of the enumeration."""
     assert counted(*case) == expected(*case)
 
 

@@ -48,7 +48,7 @@ def form(text: str) -> Affine:
 def test_special_cases(
     text: str, variable: str | None, step: str | None, number: int | None, split: tuple[str, ...] | None
 ) -> None:
-    """What an index is: a variable, a step, a number, a split, or something else."""
+    """The kind of an index: a variable, a step, a number, a split, or something else."""
     index = form(text)
     assert (index.variable, index.step, index.number, index.split) == (variable, step, number, split)
 

@@ -1,4 +1,4 @@
-"""What a search proves against mappings that somebody else wrote, and against searches in which a part is fixed."""
+"""Proofs of searches against mappings written by hand, and against searches in which a part is fixed."""
 
 from __future__ import annotations
 

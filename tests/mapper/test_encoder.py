@@ -194,7 +194,7 @@ def marked(line: str, at_: str) -> str:
     ],
 )  # fmt: skip
 def test_mistakes_in_layers(before: str, after: str, message: str) -> None:
-    """What a model's file says of its linear layers is checked, with the place of every mistake."""
+    """The linear layers in the file of a model are checked, with the place of every mistake."""
     assert before in MODEL
     with pytest.raises(FusemaxError) as caught:
         parse_workload(MODEL.replace(before, after), "t.yaml")

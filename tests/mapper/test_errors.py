@@ -103,7 +103,7 @@ def test_operators_are_named(call: Called) -> None:
     ],
 )
 def test_mistakes(call: Called, options: tuple[str, ...], message: str) -> None:
-    """What cannot be asked for is refused before anything is searched, with what can."""
+    """Unknown options are refused before the search, with the known ones."""
     status, out, err = call(*MATMUL, *options)
     assert status != 0
     assert out == ""
@@ -127,7 +127,7 @@ def test_text(call: Called, golden: Golden) -> None:
 
 
 def test_files(call: Called) -> None:
-    """What is written can be loaded, costs what was said, and has the file's name; the table has a row a mapping."""
+    """A written mapping can be loaded, has the reported costs, and the file's name; the table has a row a mapping."""
     status, out, err = call(*MATMUL, "--top", "2", "--out", "mine.mapping", "--csv", "mine.csv", "--json")
     best = json.loads(out)["best"]
     assert status == 0
@@ -172,7 +172,7 @@ def test_limit(call: Called) -> None:
 
 
 def test_against_and_check(call: Called) -> None:
-    """What changed to another mapping is told, and whether the simulator's numbers are right."""
+    """The report has the changes to another mapping, and whether the simulator's numbers are right."""
     Path("old.mapping").write_text(
         "mapping old\ncascade matmul\narch flat-edge\nfor m, n: on array1d: Z over k\n", encoding="utf-8"
     )

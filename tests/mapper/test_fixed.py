@@ -1,4 +1,4 @@
-"""What a user fixes is so in all that is found; what cannot be so is told, with what the user wrote."""
+"""Fixed choices hold in all mappings found; impossible ones are refused, with the words of the user."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def refused(**options: object) -> tuple[str, str | None]:
 
 
 def held(mapping: Mapping, level: str) -> set[str]:
-    """What the lines of a mapping hold in a memory."""
+    """The tensors that the lines of a mapping hold in a memory."""
     lines = re.findall(r"hold (.+?) in (\w+)", str(mapping))
     return {tensor for tensors, at in lines if at == level for tensor in tensors.split(", ")}
 
@@ -130,7 +130,7 @@ def test_kept() -> None:
 
 
 def test_kept_though_it_could_stay_in_its_array() -> None:
-    """What is to be kept in the buffer is in no mapping that passes it on within an array."""
+    """A tensor to be kept in the buffer is in no mapping passed on within an array."""
     found = map_cascade("attention-3pass", small("flat-cloud", lengths=4), ATTENTION, keep=["QK=buffer"], top=20).best
     assert found
     assert all("QK" in held(each.mapping, "buffer") for each in found)

@@ -56,7 +56,7 @@ def left(rows: Sequence[Sequence[float]]) -> list[bool]:
 
 @given(st.integers(1, 4).flatmap(lambda n: st.lists(st.lists(st.integers(0, 4), min_size=n, max_size=n), max_size=12)))
 def test_undominated(rows: list[list[int]]) -> None:
-    """What is left is what a comparison of every two rows leaves."""
+    """The rows left are those of a comparison of every two."""
     values = np.array(rows, float).reshape(len(rows), len(rows[0]) if rows else 2)
     assert undominated(values).tolist() == left(rows)
 
@@ -280,7 +280,7 @@ def test_found_for_each_size() -> None:
     ],
 )  # fmt: skip
 def test_mistakes(options: dict[str, object], message: str) -> None:
-    """What cannot be a front is refused, with what can."""
+    """A front that cannot be is refused, with the alternatives."""
     with pytest.raises(FusemaxError) as caught:
         of("attention-1pass", "fusemax-cloud", at("bert", 1024), **options)
     assert str(caught.value) == message

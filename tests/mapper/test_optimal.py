@@ -104,7 +104,7 @@ class Case:
 
 
 def value_of(estimate: Estimate, objective: str) -> float:
-    """What an objective makes small, of one mapping."""
+    """The figure of one mapping that an objective minimizes."""
     latency, energy = float(estimate.latency_s), float(estimate.energy_j)
     return {
         "latency": latency,
@@ -172,7 +172,7 @@ def assert_optimal(case: Case, objectives: Sequence[str] = OBJECTIVES) -> int:
 
 
 def searched(case: Case, objective: str) -> MapResult:
-    """What the search finds."""
+    """The best value of the search."""
     return map_cascade(
         case.checked, case.arch, case.shapes, objective=objective, fix=case.fix, keep=case.keep, top=1,
         accounting=case.accounting, limit=1 << 30,

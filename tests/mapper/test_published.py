@@ -1,4 +1,4 @@
-"""What the mapper must find: mappings no slower than the published ones, proven, and right when they are simulated."""
+"""Results that the mapper must reach: mappings no slower than the published ones, proven, and right when they are simulated."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_simulator_confirms_it() -> None:
     ],
 )
 def test_numbers_on_a_small_machine(cascade: str, shapes: dict[str, int]) -> None:
-    """What is found for a machine of 4 x 4 computes what the cascade means, and is bound by what the model says."""
+    """The mapping found for a machine of 4 x 4 computes the cascade, and has the limit of the model."""
     checked, arch = check(load_cascade(cascade)), small(lengths=4)
     fix = [f"{einsum.name}=array1d" for einsum in checked.einsums if einsum.name in LIGHT]
     for found in map_cascade(checked, arch, shapes, fix=fix, top=2, limit=60, even=True).best:

@@ -148,7 +148,7 @@ def test_concrete(parameters: dict[str, ParameterValue]) -> None:
 
 
 def costs(estimate: Estimate) -> tuple[float, ...]:
-    """What is compared of an estimate."""
+    """The figures of an estimate that are compared."""
     return tuple(
         float(value) for value in (estimate.latency_s, estimate.energy_j, estimate.dram_bytes, estimate.cycles)
     )

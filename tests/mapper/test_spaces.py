@@ -1,4 +1,4 @@
-"""What a space has in it: nests, layouts, trees that are mappings, and what machines and sizes leave of them."""
+"""The members of a space: nests, layouts, trees that are mappings, and those that machines and sizes allow."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_operators_that_no_unit_has(name: str, arch: str) -> None:
 @pytest.mark.parametrize("arch", MACHINES)
 @pytest.mark.parametrize("name", [name for name in ZOO if name not in LACKING])
 def test_trees_are_mappings(name: str, arch: str) -> None:
-    """What is written for the most promising structures is a mapping of its cascade, whatever its tile sizes."""
+    """The text of the most promising structures is a mapping of its cascade, whatever its tile sizes."""
     checked, machine = shipped(name), small(arch, lengths=4)
     light = {einsum.name: "array1d" for einsum in checked.einsums if einsum.name in LIGHT}
     space = Generated(checked, machine, sizes_of(checked), Fixed(units=light))

@@ -26,7 +26,7 @@ Key = tuple[str, str, str, str]
 
 @dataclass
 class Walked:
-    """What was counted: words by key, words over edges, words into registers, and first visits of accumulators."""
+    """The counts: words by key, words over edges, words into registers, and first visits of accumulators."""
 
     words: Counter[Key] = field(default_factory=Counter)
     edges: Counter[tuple[int, str, str]] = field(default_factory=Counter)
@@ -119,7 +119,7 @@ class Walk:
             self.found.words[self.dram, kind, tensor, einsum] += words * hold.spill  # type: ignore[assignment]
 
     def reads(self, number: int, placement: Placement) -> None:
-        """What an Einsum fetches: what it did not make in this body, and nobody on its unit fetched there before it."""
+        """The operands that an Einsum fetches: not made in this body, and not fetched there before for its unit."""
         for i, use in enumerate(placement.einsum.reads):
             maker = self.makers.get(use.tensor)
             together = maker is not None and (maker.unit, maker.body) == (placement.unit, placement.body)

@@ -1,4 +1,4 @@
-"""What a user hands to `evaluate` and `compare`: names, one thing for a list, values of parameters, the wrong cascade."""
+"""Arguments of `evaluate` and `compare`: names, one thing for a list, values of parameters, the wrong cascade."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def flat(**parameters: ParameterValue) -> Estimate:
 
 
 def test_names() -> None:
-    """What is shipped may be named."""
+    """Shipped files may be named."""
     named = evaluate("attention-1pass", "fusemax-cloud", "fusemax-binding", SHAPES)
     loaded = evaluate(
         load_cascade("attention-1pass"), load_arch("fusemax-cloud"), load_mapping("fusemax-binding"), SHAPES
@@ -55,7 +55,7 @@ def test_sizes_that_overrule_the_length() -> None:
     ],
 )
 def test_parameters_that_are_no_numbers(parameters: dict[str, Any], said: str) -> None:
-    """What is no number is not taken for one."""
+    """A value that is no number is refused as a number."""
     with pytest.raises(FusemaxError) as caught:
         flat(**parameters)
     assert str(caught.value) == said
@@ -111,7 +111,7 @@ def test_an_axis_that_there_is_not_is_told_once() -> None:
 
 
 def test_a_mapping_that_lacks_sizes_among_others() -> None:
-    """What has no place in a file is told with the mapping of which it is."""
+    """A problem without a place in a file names its mapping."""
     product = parse_mapping("mapping a\ncascade matmul\narch flat-cloud\nfor m, n: on array1d: Z over k", "a.mapping")
     with pytest.raises(FusemaxError) as caught:
         compare(["fusemax-binding", product], "bert", 1024)

@@ -1,4 +1,4 @@
-"""What a user reads when a mapping cannot be: the whole text of every refusal, each with a near miss that is accepted.
+"""Refusals of mappings: the whole text of each, each with a near miss that is accepted.
 
 In the files of cases (tests/refusals.py) every line has two characters in front: `- ` is in the refused mapping only,
 `+ ` in the accepted one only. `# with M=512 rows=64` gives sizes of ranks and values of parameters.
@@ -246,7 +246,7 @@ HOSTILE = {
 def test_files_of_any_kind(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever a file holds, `evaluate` says in a few lines what is wrong, and `show` shows it or says so too."""
+    """For any file `evaluate` reports its mistake in a few lines, and `show` prints it or reports the mistake, too."""
     monkeypatch.chdir(tmp_path)
     Path("hostile.mapping").write_bytes(HOSTILE[name])
     sizes = ("--shape", "K=8,M=1024,N=4")

@@ -117,7 +117,7 @@ def test_what_fits_is_the_longest_tile() -> None:
     ],
 )
 def test_refusals(line: str, shapes: dict[str, int], message: str) -> None:
-    """What an uneven split cannot be is said at its place."""
+    """An uneven split that is not allowed is refused at its place."""
     good = text(ORDERS[0], AXES[0], (1, 3), (2, 3), (2, 2))
     mapping = parse_mapping(good.replace("split m uneven: m2, m1 = 2, m0 = 3", line))
     with pytest.raises(FusemaxError) as caught:

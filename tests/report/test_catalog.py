@@ -1,4 +1,4 @@
-"""What is shipped, as tables and as JSON."""
+"""The shipped files, as tables and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `fusemax check` found, as text and as JSON."""
+"""The report of `fusemax check`, as text and as JSON."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_a_file_is_replaced_and_keeps_its_rights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no"), FusemaxError("no")])
 def test_a_failure_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
-    """Whatever happens while writing, an old file stays as it was and no temporary one is left."""
+    """If writing fails, an old file stays as it was and no temporary one is left."""
     fill(tmp_path / "a.txt", "one")
 
     def fail(path: Path) -> None:

@@ -30,7 +30,7 @@ def texts(svg: Path) -> list[str]:
 
 
 def documented(command: str) -> str:
-    """What docs/json.md says of a command."""
+    """The part of docs/json.md about a command."""
     pages = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
     return pages.partition(f"# The JSON of `fusemax {command} --json`")[2].partition("\n# ")[0]
 
@@ -178,7 +178,7 @@ def test_cut_off(call: Called) -> None:
     ],
 )  # fmt: skip
 def test_mistakes(call: Called, arguments: tuple[str, ...], message: str) -> None:
-    """What cannot be done is told in one message, and nothing is printed or written."""
+    """A request that cannot be met is refused in one message, without output or files."""
     assert call(*arguments) == (1, "", f"error: {message}\n")
     assert not list(Path().iterdir())
 

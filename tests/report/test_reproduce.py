@@ -19,7 +19,7 @@ from tests.conftest import Golden
 
 @pytest.fixture(scope="module")
 def study() -> Study:
-    """What was published of attention."""
+    """The published figures of attention."""
     return load_study("attention")
 
 

@@ -1,4 +1,4 @@
-"""What `fusemax run` reports."""
+"""The report of `fusemax run`."""
 
 from __future__ import annotations
 

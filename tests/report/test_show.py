@@ -76,7 +76,7 @@ def test_names_are_of_one_thing() -> None:
     ],
 )  # fmt: skip
 def test_nothing_of_that_name(name: str, said: str) -> None:
-    """What there is not is refused, with the nearest name."""
+    """An unknown name is refused, with the nearest one."""
     with pytest.raises(FusemaxError) as error:
         load_shown(name)
     assert str(error.value) == said

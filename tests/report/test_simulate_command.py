@@ -49,7 +49,7 @@ def test_text(call: Called, golden: Golden) -> None:
 
 
 def test_help(call: Called, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the command takes."""
+    """The arguments and options of the command."""
     monkeypatch.setenv("COLUMNS", "80")
     status, out, err = call("simulate", "--help")
     golden(out, "cli/help-simulate.txt")
@@ -284,7 +284,7 @@ def test_windows_that_are_none(call: Called, window: str) -> None:
     ],
 )
 def test_mistakes(call: Called, arguments: tuple[str, ...], message: str) -> None:
-    """What cannot be done is told in one message, and nothing is printed or written."""
+    """A request that cannot be met is refused in one message, without output or files."""
     assert call(*SMALL, *arguments) == (1, "", message)
     assert not list(Path().iterdir())
 

@@ -1,4 +1,4 @@
-"""What a simulation reports: the numbers checked, and the tasks in a file for Perfetto."""
+"""The report of a simulation: the numbers checked, and the tasks in a file for Perfetto."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_trace_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 def test_a_window_that_is_too_large_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As soon as the file has grown too much, and without a trace of it."""
-    monkeypatch.setattr(perfetto, "MOST_BYTES", 100 * perfetto.BYTES_PER_SLICE)
+    monkeypatch.setattr(perfetto, "MOST_TRACE_BYTES", 100 * perfetto.BYTES_PER_SLICE)
     with pytest.raises(FusemaxError, match="more tasks than a trace can hold") as refused:
         write_trace(bound(), tmp_path / "a.json", EVERYTHING)
     assert "give a smaller `--window`" in str(refused.value)

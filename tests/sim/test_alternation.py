@@ -47,7 +47,7 @@ machines = st.builds(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(ALTERNATING), machines, many, st.sampled_from([(0.0, 1.0), (500.0, 600.0)]))
 def test_jumps_change_nothing(listed: str, arch: Any, sizes: dict[str, int], window: tuple[float, float]) -> None:
-    """What repeats is jumped over to the tick, and every unit does the work that it does one by one."""
+    """Repeated states are fast-forwarded to the tick, and every unit does the same work as one by one."""
     bound = bind(FUSEMAX, arch, binding(listed), sizes, {})
     jumped, unrolled = run(bound, window), run(bound, window, steady=False)
     assert (jumped.makespan, jumped.servers, jumped.series) == (unrolled.makespan, unrolled.servers, unrolled.series)

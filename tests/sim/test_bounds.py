@@ -1,4 +1,4 @@
-"""What bounds a run from below and from above, on small machines, and what the bounds do when a machine gets better."""
+"""Lower and upper bounds of runs on small machines, and their changes when a machine gets better."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_work_is_conserved(name: str, machine: dict[str, Any], sizes: dict[str, 
 def test_bytes_are_the_models(
     name: str, machine: dict[str, Any], sizes: dict[str, int], chosen: dict[str, Any]
 ) -> None:
-    """What is loaded and stored of each tensor is exactly what the model counts at the outermost memory."""
+    """The words of each tensor that are loaded and stored equal the counts of the model at the outermost memory."""
     made = bound(name, small(**machine), sizes, chosen)
     trace, cost = run(made), costed(made)
     moved: defaultdict[str, float] = defaultdict(float)

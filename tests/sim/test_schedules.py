@@ -121,7 +121,7 @@ for b, h, p2:
 
 
 def test_a_statement_of_its_own_leaves_a_pipeline_as_it_is() -> None:
-    """What runs strictly in order after a pipeline on the same unit does not make the pipeline run in order."""
+    """An Einsum that runs strictly in order after a pipeline on the same unit does not make the pipeline run in order."""
     sizes = {"B": 1, "H": 4, "E": 4, "F": 4, "M": 128, "P": 64}
     found = [
         simulate(ATTENTION, small(), parse_mapping(PIPELINED.format(word), "beside.mapping"), sizes).makespan

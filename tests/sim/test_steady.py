@@ -52,7 +52,7 @@ def both(bound: BoundMapping, window: tuple[float, float]) -> Trace:
 def test_variants_of_flat(
     arch: Any, sizes: dict[str, int], chosen: dict[str, Any], window: tuple[float, float]
 ) -> None:
-    """Whatever is kept, spilled and stationary, jumps change no tick, no stall and no task of the window."""
+    """With any tensors kept, spilled and stationary, fast-forwarding changes no tick, no stall and no task of the window."""
     try:
         bound = flat(arch, sizes, chosen)
         if task_count(bound) < MOST:

@@ -1,4 +1,4 @@
-"""What a user reads when a text does not parse: the whole text of every refusal."""
+"""Refusals of texts that do not parse: the whole text of each."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_a_shipped_cascade_goes_by_its_name() -> None:
 
 
 def test_a_file_wins_over_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lies in the current folder is what its user means."""
+    """A file in the current folder goes before a shipped one."""
     monkeypatch.chdir(tmp_path)
     Path("matmul").write_text(TEXT, encoding="utf-8")
     assert str(load_cascade("matmul")) == CANONICAL

@@ -62,7 +62,7 @@ def test_comments_above_and_behind() -> None:
 
 
 def test_comments_inside_of_a_statement() -> None:
-    """What stands between the lines of a statement moves above it; a remark behind its last line stays."""
+    """A comment between the lines of a statement moves above it; one behind its last line stays."""
     text = "# a\nY = A[k,  # b\n  # c\n  m]  # d\n\n# e\n  :: reduce[k] max  # f"
     (line,) = logical_lines(text).lines
     assert line.comments == Comments(("# a", "# b", "# c", "# d", "# e"), "# f")

@@ -489,7 +489,7 @@ hint: nest fewer loops""",
     ids=["empty", "no header", "wrong header", "long line", "many lines", "many levels"],
 )
 def test_files_that_are_no_mapping(text: str, message: str) -> None:
-    """What is missing from a file as a whole, and what no person wrote, is refused."""
+    """Files without a needed statement, and texts that are no mapping at all, are refused."""
     with pytest.raises(FusemaxError) as caught:
         parse_mapping(text, "m")
     assert str(caught.value) == message

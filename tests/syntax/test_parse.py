@@ -1,4 +1,4 @@
-"""What a text means as a tree: all spellings give the same one."""
+"""The tree of a text: all spellings give the same one."""
 
 from __future__ import annotations
 

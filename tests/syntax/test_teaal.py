@@ -47,7 +47,7 @@ def test_a_specification_is_the_same_cascade(specification: str, text: str) -> N
 
 
 def test_other_sections_are_ignored_with_a_note() -> None:
-    """What TeAAL says of mapping, format and architecture is left out, and the user is told."""
+    """The parts of TeAAL about mapping, format and architecture are left out, with a note."""
     specification = SAME[0][0] + "mapping: {Z: [M, N]}\narchitecture:\n  - [1, 2]\n"
     checked = check(parse_teaal(specification, "a.yaml"))
     assert [note.message for note in checked.notes] == [

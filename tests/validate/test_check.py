@@ -1,4 +1,4 @@
-"""What the check says of cascades that mean something: tensors, ranks, iteration spaces, reductions, filters."""
+"""Facts that the check derives of valid cascades: tensors, ranks, iteration spaces, reductions, filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user reads when a cascade means nothing: the whole text of every refusal, and of every note."""
+"""Refusals of cascades: the whole text of each, and of each note."""
 
 from __future__ import annotations
 
