@@ -124,7 +124,9 @@ def summarize(name: str, ranks: tuple[str, ...], array: Array, reference: Array 
     import numpy as np
 
     finite = array[np.isfinite(array)]
-    numbers = (float(finite.min()), float(finite.mean()), float(finite.max())) if finite.size else (float("nan"),) * 3
+    numbers = (
+        (float(np.min(finite)), float(np.mean(finite)), float(np.max(finite))) if finite.size else (float("nan"),) * 3
+    )
     difference = None if reference is None else largest_difference(array, reference)
     return Output(name, ranks, array.shape, *numbers, int(array.size - finite.size), difference)
 

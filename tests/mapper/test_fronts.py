@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import pairwise
 from math import ceil, log2
 from pathlib import Path
@@ -64,11 +63,14 @@ def test_undominated(rows: list[list[int]]) -> None:
 # ------------------------------------------------------------------------------------------------ fronts of small spaces
 
 CASES = {
-    "matmul": Case(SMALL["matmul"], small(lengths=2), {"M": 4, "N": 3, "K": 2}),
-    "matmul-slow": Case(SMALL["matmul"], small(lengths=4, bandwidth=1e8, buffer=16), {"M": 4, "N": 2, "K": 3}),
-    "matmul-artifact": Case(SMALL["matmul"], small("flat-cloud", 2), {"M": 2, "N": 4, "K": 4}, "published"),
+    "matmul": Case(SMALL["matmul"], small("flat-cloud", 2, bandwidth=1e10, buffer=8), {"M": 2, "N": 1, "K": 2}),
+    "matmul-uneven": Case(SMALL["matmul"], small("flat-cloud", 4, buffer=8), {"M": 1, "N": 3, "K": 4}),
+    "matmul-artifact": Case(
+        SMALL["matmul"], small("flat-cloud", 2, bandwidth=1e9, buffer=8), {"M": 4, "N": 4, "K": 1}, "published"
+    ),
     "chain": Case(SMALL["chain"], small(lengths=2, bandwidth=1e9), {"M": 6, "K": 4}),
-    "softmax-rows": Case(SMALL["softmax-rows"], small(lengths=4, bandwidth=1e9), {"M": 4, "P": 3}),
+    "two": Case(SMALL["two"], small("flat-cloud", 4, buffer=8), {"M": 4, "K": 4}),
+    "softmax-rows": Case(SMALL["softmax-rows"], small(lengths=4, buffer=4), {"M": 6, "P": 4}),
 }
 
 
@@ -89,7 +91,7 @@ def test_all_candidates(name: str) -> None:
     every = [(significant(float(e.latency_s)), significant(float(e.energy_j))) for _, e in everything(case)]
     expected = sorted(row for row, kept in zip(every, left(every), strict=True) if kept)
     front = front_of(case, ("latency", "energy"))
-    assert len(every) > 1
+    assert len(expected) > 1
     assert front.whole
     assert front.costed >= len(every)
     assert [(significant(p.latency_s), significant(p.energy_j)) for p in front.points] == expected
@@ -139,23 +141,18 @@ def test_few_trees(limit: int) -> None:
     assert not front.whole
 
 
-@cache
-def attention() -> Front:
-    """The front of the 1-pass cascade on the machine of the published binding."""
-    return of("attention-1pass", "fusemax-cloud", at("bert", 4096), of=("latency", "energy", "buffer"))
-
-
 @pytest.mark.slow
 def test_published_mappings_are_not_better() -> None:
     """A point of the front of the 1-pass cascade is at least as good as the published binding in time, energy and room."""
     shapes = at("bert", 4096)
     published = evaluate("attention-1pass", "fusemax-cloud", load_mapping("fusemax-binding"), shapes)
+    front = of("attention-1pass", "fusemax-cloud", shapes, of=("latency", "energy", "buffer"), limit=500)
     assert any(
-        point.latency_s <= published.latency_s and point.energy_j <= published.energy_j for point in attention().points
+        point.latency_s <= published.latency_s and point.energy_j <= published.energy_j for point in front.points
     )
     proven = map_cascade("attention-1pass", "fusemax-cloud", shapes, top=1)
     assert proven.statistics.proven
-    assert attention().points[0].latency_s == pytest.approx(proven.best[0].value, rel=1e-8, abs=0)
+    assert front.points[0].latency_s == pytest.approx(proven.best[0].value, rel=1e-8, abs=0)
 
 
 @pytest.mark.parametrize("after", [1, 7])

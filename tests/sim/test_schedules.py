@@ -159,7 +159,7 @@ def test_what_is_held_does_not_depend_on_the_window() -> None:
         found = []
         for trace in (everything, part):
             times, held = trace.occupancy("buffer")
-            found.append(held[times.searchsorted(at, side="right") - 1])
+            found.append(held[int(times.searchsorted(at, side="right")) - 1])
         assert found[0] == found[1] > 0
 
 

@@ -117,7 +117,7 @@ def test_the_window_is_consistent(name: str, arch: Arch, sizes: dict[str, int]) 
         assert before.start <= after.start
     assert path[-1].end <= trace.makespan
     for memory, tiles in trace.reserved.items():
-        assert trace.occupancy(memory)[1].max() <= sum(tiles.values()) + 1e-6
+        assert np.max(trace.occupancy(memory)[1]) <= sum(tiles.values()) + 1e-6
 
 
 @pytest.mark.parametrize("name", DESIGNS)
