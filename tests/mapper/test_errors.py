@@ -178,7 +178,7 @@ def test_against_and_check(call: Called) -> None:
     )
     status, out, _ = call(*MATMUL, "--against", "old.mapping", "--check")
     assert status == 0
-    assert "What changed to old, in cycles over the run" in out
+    assert "Changes against old, in cycles over the run" in out
     assert re.search(r"Z +array1d 131,072 +array2d \S+", out)
     assert "numbers right" in out
 
