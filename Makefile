@@ -91,13 +91,13 @@ endef
 	@test -n "$(PYTHON)" || { echo "fusemax needs Python 3.11 or newer (make PYTHON=/path/to/python)" >&2; exit 1; }
 	$(PYTHON) -m venv $(@D:/bin=) || { rm -rf $(@D:/bin=); exit 1; }
 
-# uv resolves for all versions of Python at once, which pip cannot; it is installed for this alone.
+# uv resolves for all versions of Python at once, to the same releases for each, which pip cannot; it is for this alone.
 LOCK = .cache/lock/bin/uv --cache-dir .cache/uv --quiet pip compile --extra dev --python-version 3.11 --no-header --no-annotate --upgrade
 
 lock: | .cache/tmp
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install --quiet --upgrade uv
-	$(LOCK) --universal --output-file requirements/tested.txt pyproject.toml
+	$(LOCK) --universal --fork-strategy fewest --output-file requirements/tested.txt pyproject.toml
 	$(LOCK) --resolution lowest-direct --output-file requirements/oldest.txt pyproject.toml
 
 .cache/tmp:
