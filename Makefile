@@ -1,5 +1,6 @@
 # make demo         install fusemax and show what it does
 # make test         every check there is: style, types, tests, doctests, examples, packaging
+# make quick        style and the tests that take milliseconds; tells how many it leaves out
 # make bench        measured times as ratios to a reference, beside their targets
 # make fuzz         random and damaged cascade texts against the parser and the checker
 # make test-latest  make test with the newest releases of all dependencies
@@ -23,7 +24,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
 export TMPDIR := $(CURDIR)/.cache/tmp
 
-.PHONY: demo test bench fuzz test-latest test-oldest lock clean
+.PHONY: demo test quick bench fuzz test-latest test-oldest lock clean
 .NOTPARALLEL:
 
 demo: .venv/installed | .cache/tmp
@@ -33,15 +34,18 @@ demo: .venv/installed | .cache/tmp
 	$(BIN)/python examples/02_attention_family.py
 	$(BIN)/fusemax compare unfused flat fusemax-binding --model bert,xlm --seq 1K,16K,256K --baseline flat
 
-test: .venv/installed-dev | .cache/tmp
-	$(call check,$(BIN))
-
+# Ends in pytest, so that options may follow. mypy is a test among the others (tests/test_types.py).
 define check
 $(1)/ruff check $(CHECKS)
 	$(1)/ruff format --check $(CHECKS)
-	$(1)/mypy --strict
-	$(1)/pytest --numprocesses=auto
+	$(1)/pytest --numprocesses=auto --dist=worksteal
 endef
+
+test: .venv/installed-dev | .cache/tmp
+	$(call check,$(BIN))
+
+quick: .venv/installed-dev | .cache/tmp
+	$(call check,$(BIN)) -m 'not slow'
 
 bench: export OPENBLAS_NUM_THREADS := 1
 bench: .venv/installed | .cache/tmp
@@ -54,9 +58,7 @@ test-latest: .venv-latest/bin/python | .cache/tmp
 # What other packages of different ages warn each other of is no mistake here. mypy reads their types, which change more
 # often than what they do: it is for the releases of requirements/tested.txt alone.
 test-oldest: .venv-oldest/installed-dev | .cache/tmp
-	.venv-oldest/bin/ruff check $(CHECKS)
-	.venv-oldest/bin/ruff format --check $(CHECKS)
-	.venv-oldest/bin/pytest --numprocesses=auto -W default::DeprecationWarning
+	$(call check,.venv-oldest/bin) --ignore=tests/test_types.py -W default::DeprecationWarning
 
 fuzz: .venv/installed-dev | .cache/tmp
 	$(BIN)/python tests/fuzz.py --count 100000
@@ -89,13 +91,13 @@ endef
 	@test -n "$(PYTHON)" || { echo "fusemax needs Python 3.11 or newer (make PYTHON=/path/to/python)" >&2; exit 1; }
 	$(PYTHON) -m venv $(@D:/bin=) || { rm -rf $(@D:/bin=); exit 1; }
 
-# uv resolves for all versions of Python at once, which pip cannot; it is installed for this alone.
+# uv resolves for all versions of Python at once, to the same releases for each, which pip cannot; it is for this alone.
 LOCK = .cache/lock/bin/uv --cache-dir .cache/uv --quiet pip compile --extra dev --python-version 3.11 --no-header --no-annotate --upgrade
 
 lock: | .cache/tmp
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install --quiet --upgrade uv
-	$(LOCK) --universal --output-file requirements/tested.txt pyproject.toml
+	$(LOCK) --universal --fork-strategy fewest --output-file requirements/tested.txt pyproject.toml
 	$(LOCK) --resolution lowest-direct --output-file requirements/oldest.txt pyproject.toml
 
 .cache/tmp:

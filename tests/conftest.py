@@ -1,8 +1,10 @@
 """Fixtures of all tests: golden files, and property tests that draw the same examples on every run."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import configuration, settings
@@ -29,6 +31,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite the expected output (tests/golden, examples/*.txt) instead of comparing with it",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what is left out, by file; a process of xdist hands the counts over."""
+    for item in items:
+        counts = item.config.stash.setdefault(LEFT_OUT, Counter())
+        counts[item.nodeid.partition("::")[0]] += 1
+        if hasattr(item.config, "workeroutput"):
+            item.config.workeroutput["left_out"] = dict(counts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Each process of xdist has left out the same."""
+    node.config.stash[LEFT_OUT] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what is left out, where a part of the tests was asked for by a mark."""
+    counts = config.stash.get(LEFT_OUT, Counter())
+    if counts and config.getoption("markexpr"):
+        terminalreporter.section(f"left out: {counts.total()} tests")
+        terminalreporter.line("  ".join(f"{name} ({count})" for name, count in sorted(counts.items())))
 
 
 @pytest.fixture

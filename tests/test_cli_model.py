@@ -12,6 +12,8 @@ from fusemax.cli import group
 from tests.conftest import ROOT, Called, Golden
 from tests.processes import ran
 
+pytestmark = pytest.mark.slow
+
 FIVE = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 BERT = ("--model", "bert", "--seq", "1K")
 

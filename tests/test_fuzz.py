@@ -7,6 +7,8 @@ import pytest
 from fusemax import FusemaxError, check, parse
 from tests.fuzz import run
 
+pytestmark = pytest.mark.slow
+
 MEGABYTES_10 = 10_000_000
 LINE = "A[m] = B[m] * C[m] + 1           \n"
 

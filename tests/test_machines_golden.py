@@ -33,6 +33,8 @@ from fusemax.mapper.pareto import Front, pareto
 from tests.sim.machines import small
 from tests.tiny import cascade, machine, mapped
 
+pytestmark = pytest.mark.slow
+
 Golden = Callable[[str, str], None]
 
 ATTENTION = {"B": 1, "H": 2, "E": 4, "F": 4, "M": 32, "P": 32}

@@ -18,6 +18,8 @@ from fusemax.reference import random_inputs
 from tests.brute import brute_force
 from tests.generated import Generated, generated_cascades
 
+pytestmark = pytest.mark.slow
+
 Array = NDArray[np.float64]
 
 FOLDER = Path(__file__).parents[1] / "cascades"

@@ -12,6 +12,8 @@ from fusemax import FusemaxError, analyze, check, load_cascade, parse
 from fusemax.ir.expr import Name
 from fusemax.resources import names
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_cascade_and_a_checked_cascade_give_the_same() -> None:
     """Checking first or not makes no difference."""

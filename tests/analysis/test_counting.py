@@ -15,6 +15,8 @@ from fusemax.errors import FusemaxError
 from fusemax.ir.affine import Affine, Term
 from fusemax.ir.checked import Constraint, Rank, Relation
 
+pytestmark = pytest.mark.slow
+
 VARIABLES = ("i", "j", "k")
 SHAPES = ("I", "J", "K", "W")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import combinations, pairwise
 
+import pytest
 from hypothesis import given, settings
 
 from fusemax import Analysis, Cascade, Checked, analyze, check, parse
@@ -16,6 +17,8 @@ from tests.generated import Generated, generated_cascades
 from tests.loop_nest import counted
 from tests.markup import read_html
 from tests.strategies import cascades
+
+pytestmark = pytest.mark.slow
 
 
 @settings(max_examples=150)

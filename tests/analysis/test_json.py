@@ -18,6 +18,8 @@ from fusemax.syntax.load import load_arch
 from fusemax.validate.shapes import shape_names
 from tests.conftest import Golden
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "json.md"
 SHAPES = {"B": 2, "H": 3, "E": 8, "F": 4, "M": 512, "P": 16}
 EXAMPLE = json.loads("""

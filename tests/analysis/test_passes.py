@@ -21,6 +21,8 @@ from tests.analysis.elements import element_passes
 from tests.generated import Generated, generated_cascades, plain_cascades
 from tests.rewrites import haloes, permute, rename, reorder, with_filter, with_halo
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "cascades"
 FILES = sorted(path.stem for path in FOLDER.glob("*.cascade"))
 

@@ -14,6 +14,8 @@ from fusemax.analysis.roofline import least_cycles
 from fusemax.ir.arch import Operation, Unit
 from fusemax.syntax.load import load_arch
 
+pytestmark = pytest.mark.slow
+
 STEPS = 6
 """Each kind of operation is shared out between units in sixths."""
 

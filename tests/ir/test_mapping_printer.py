@@ -34,6 +34,8 @@ from fusemax.ir.mapping import (
 )
 from fusemax.syntax.mapping.parser import parse_mapping
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted((Path(__file__).parents[2] / "mappings").glob("*.mapping"))
 
 # -------------------------------------------------------------------------------------------------------- strategies

@@ -18,6 +18,8 @@ from fusemax.resources import names
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.ir.test_mapping_printer import mappings
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = names("mappings", ".mapping")
 
 

@@ -18,6 +18,8 @@ from fusemax.syntax.mapping.parser import parse_mapping
 from tests.mapper.test_optimal import SMALL, value_of
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 SCORES = check(parse("""
 input A[E, P], B[E, M], C[M, F]
 output Z[F, P]

@@ -18,6 +18,8 @@ from fusemax.syntax.yaml.workload import parse_workload
 from tests.model.test_published import LENGTHS, MODELS, at
 from tests.model.test_published import published as published_table
 
+pytestmark = pytest.mark.slow
+
 FIVE = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 
 

@@ -15,6 +15,8 @@ from fusemax.mapper.search.search import Search
 from tests.conftest import Called, Golden
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 ATTENTION = {"B": 1, "H": 1, "E": 4, "F": 4, "M": 16, "P": 4}
 MATMUL = ("map", "--cascade", "matmul", "--arch", "flat-edge", "--shape", "M=64,N=64,K=32")
 SHAPES = {"M": 64, "N": 64, "K": 32}

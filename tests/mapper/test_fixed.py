@@ -18,6 +18,8 @@ from fusemax.mapper.space.template import Template
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 MATMUL = {"M": 8, "N": 4, "K": 6}
 ARCH = small(lengths=4)
 ATTENTION = {"B": 1, "H": 1, "E": 4, "F": 4, "M": 16, "P": 4}

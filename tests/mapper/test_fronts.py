@@ -23,6 +23,8 @@ from tests.mapper.test_optimal import SMALL, Case, everything
 from tests.model.test_published import at
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 SIZES = (16, 32, 64, 128, 256, 512)
 LONG = 262144
 

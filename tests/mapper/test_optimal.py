@@ -24,6 +24,8 @@ from fusemax.mapper.space.protocol import Cutoff, trees_of
 from fusemax.model.energy import Accounting
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 OBJECTIVES = tuple(objective.value for objective in Objective)
 MOST = 300
 """Candidates of the largest space that is costed one by one."""

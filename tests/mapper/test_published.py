@@ -16,6 +16,8 @@ from fusemax.sim.trace import TOLERANCE
 from tests.model.test_published import at
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = [1024 * 4**n for n in range(6)]
 POINTS = [*(("bert", length) for length in LENGTHS), *(("xlm", length) for length in LENGTHS[::2])]
 

@@ -21,6 +21,8 @@ from fusemax.model.energy import Accounting
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 MATMUL = {"M": 8, "N": 4, "K": 6}
 ARCH = small(lengths=4)
 FLAT = {"B": 1, "H": 1, "E": 64, "F": 64, "M": 4096, "P": 4096}

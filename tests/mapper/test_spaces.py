@@ -22,6 +22,8 @@ from fusemax.mapper.space.protocol import Cutoff, trees_of
 from fusemax.validate.shapes import shape_names
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 ZOO = sorted(path.stem for path in (Path(__file__).parents[2] / "cascades").glob("*.cascade"))
 MACHINES = ("flat-cloud", "fusemax-cloud")
 SIZES = dict.fromkeys("B D E F G H I J K LKV M N P S T V".split(), 4) | {"B": 2, "J": 2, "M": 8, "M0": 4, "W": 3}

@@ -21,6 +21,8 @@ from fusemax.study.encoder_layer import end_to_end
 from tests.processes import FUSEMAX, started, terminal, wait_until
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 MATMUL = {"M": 8, "N": 4, "K": 6}
 
 

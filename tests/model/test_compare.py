@@ -13,6 +13,8 @@ from fusemax.study.compare import Comparison
 from fusemax.study.tables import averages
 from tests.conftest import Golden
 
+pytestmark = pytest.mark.slow
+
 FIVE = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 KEYS = (
     "mapping", "model", "seq", "arch", "latency_s", "cycles", "energy_j", "dram_bytes", "utilization", "bound", "speedup",

@@ -20,6 +20,8 @@ from fusemax.ir.mapping import For, Hold, Mapping, Node, Overlap, PlacedEinsum, 
 from fusemax.syntax.yaml.arch import KINDS
 from fusemax.validate.shapes import shape_names
 
+pytestmark = pytest.mark.slow
+
 STEPS = 3
 """Iterations of the loops that are fused."""
 MOST = 150

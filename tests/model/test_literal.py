@@ -23,6 +23,8 @@ from fusemax.model.traffic import traffic
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.model.literal import Walk, Walked
 
+pytestmark = pytest.mark.slow
+
 SHAPES = {"B": 2, "H": 1, "E": 3, "F": 2, "M": 8, "P": 12}
 
 

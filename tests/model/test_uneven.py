@@ -14,6 +14,8 @@ from fusemax.sim.simulate import run
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.model.test_literal import assert_equal, small
 
+pytestmark = pytest.mark.slow
+
 MATMUL = check(load_cascade("matmul"))
 ORDERS = ("m2, n2, m1, n1", "n2, m2, n1, m1", "m2, n2, n1, m1", "m2, m1, n2, n1")
 AXES = ("rows: m0, columns: n0", "rows: n0, columns: m0")

@@ -16,6 +16,8 @@ from fusemax.report.figures import save
 from fusemax.report.graph import MOST_LINES, Arrow, Box, Corner, Picture, picture_of
 from fusemax.resources import names
 
+pytestmark = pytest.mark.slow
+
 CASCADES = names("cascades", ".cascade")
 COUPLED = """\
 input A[I], B[I]

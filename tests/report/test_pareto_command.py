@@ -17,6 +17,8 @@ from fusemax.syntax.load import load_mapping
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.conftest import ROOT, Called, Golden
 
+pytestmark = pytest.mark.slow
+
 MATMUL = ("pareto", "--cascade", "matmul", "--arch", "flat-edge", "--shape", "M=64,N=64,K=32")
 SHAPES = {"M": 64, "N": 64, "K": 32}
 DIMS = ("pareto", "--mapping", "fusemax-binding", "--model", "bert", "--seq", "256K", "--dims", "16,32,64,128,256,512")

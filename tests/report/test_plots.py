@@ -20,6 +20,8 @@ from fusemax.report.plots import (
 )
 from fusemax.study.compare import Comparison, Row, compare
 
+pytestmark = pytest.mark.slow
+
 
 def row(mapping: str, model: str | None, seq: int | None, latency_s: float) -> Row:
     """A row in which only the latency differs from others."""

@@ -16,6 +16,8 @@ from fusemax.report.reproduce_files import check_folder, write_folder
 from fusemax.syntax.load import load_study
 from tests.conftest import Golden
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def study() -> Study:

@@ -28,6 +28,8 @@ from fusemax.syntax.load import load_sizes_study, load_study
 from fusemax.view import Result
 from tests.markup import read_html
 
+pytestmark = pytest.mark.slow
+
 POINT = {"B": 1, "H": 2, "E": 64, "F": 64, "M": 1024, "P": 1024}
 MATMUL = {"M": 256, "N": 256, "K": 256}
 MADE: dict[str, Callable[[], Result]] = {

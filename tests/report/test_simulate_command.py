@@ -20,6 +20,8 @@ from fusemax.sim.trace import Slice, Trace
 from tests.conftest import Called, Golden
 from tests.processes import FUSEMAX, started, wait_until
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"B": 1, "H": 1, "E": 4, "F": 4, "M": 512, "P": 512}
 SMALL = ("simulate", "--mapping", "fusemax-binding", "--shape", ",".join(f"{r}={n}" for r, n in SIZES.items()))
 WINDOW = "hint: give two cycles, the smaller first: 0:4000, or `4000:` to the end\n"

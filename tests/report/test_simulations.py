@@ -22,6 +22,8 @@ from fusemax.sim.simulate import run, task_count
 from fusemax.sim.trace import Slice
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = (0.0, 1e9)
 SIZES = {"B": 2, "H": 3, "E": 2, "F": 3, "M": 20, "P": 24}
 WHERE = {"b": 2, "h": 3, "p2": 1, "m1": 5, "p1": 6}

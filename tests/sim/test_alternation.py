@@ -17,6 +17,8 @@ from fusemax.sim.simulate import run
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 FUSEMAX = check(load_cascade("attention-1pass"))
 ONE_BY_ONE = "BQK over e; LM; SLN; SLD; SLNV over f"
 

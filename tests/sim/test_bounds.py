@@ -22,6 +22,8 @@ from fusemax.sim.simulate import run
 from fusemax.sim.trace import Trace
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 WHOLE = (0.0, 1e9)
 CLOSE = 1e-9
 

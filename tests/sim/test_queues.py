@@ -16,6 +16,8 @@ from fusemax.reference import random_inputs
 from fusemax.sim.simulate import run
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 FUSEMAX = check(load_cascade("attention-1pass"))
 BINDING = load_mapping("fusemax-binding")
 

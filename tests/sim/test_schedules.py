@@ -21,6 +21,8 @@ from fusemax.sim.trace import Slice, Trace
 from fusemax.syntax.mapping.parser import parse_mapping
 from tests.sim.machines import small, with_dependence
 
+pytestmark = pytest.mark.slow
+
 DESIGNS = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 CLOSE = 1e-6
 

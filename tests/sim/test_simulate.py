@@ -26,6 +26,8 @@ from fusemax.sim.trace import Trace
 from fusemax.sim.values import ValueTracker
 from tests.sim.machines import small, with_dependence
 
+pytestmark = pytest.mark.slow
+
 DESIGNS = ("unfused", "flat", "fusemax-cascade", "fusemax-architecture", "fusemax-binding")
 PIPELINES = ("flat", "fusemax-cascade", "fusemax-binding")
 

@@ -14,6 +14,8 @@ from fusemax.sim.simulate import run, task_count
 from fusemax.sim.trace import Trace
 from tests.sim.machines import small
 
+pytestmark = pytest.mark.slow
+
 MOST = 30_000
 TENSORS = ("Q", "K", "V", "QK", "A", "AV")
 

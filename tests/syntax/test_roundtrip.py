@@ -12,6 +12,8 @@ from fusemax.ir.expr import Expr
 from fusemax.ir.print_cascade import print_expr
 from tests.strategies import cascades, expressions
 
+pytestmark = pytest.mark.slow
+
 FILES = sorted((Path(__file__).parents[2] / "cascades").glob("*.cascade"))
 
 
