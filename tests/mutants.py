@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -247,7 +248,7 @@ class Copy:
     """A private copy of the repository in which one change at a time is tried."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.output = folder, folder / "output.txt"
+        self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self.ended = False
         for name in COPIED:
@@ -262,11 +263,10 @@ class Copy:
     def python(self, *arguments: str, timeout: float | None = None) -> int | None:
         """The exit status of a module of Python that runs in the copy; None if it takes too long."""
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.folder)}
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", LIMITED, *arguments], cwd=self.folder, env=environment,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LIMITED, *arguments], cwd=self.folder, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         try:
             return self.process.wait(0 if self.ended else timeout)
         except subprocess.TimeoutExpired:
@@ -283,13 +283,14 @@ class Copy:
 
     def failed(self, tests: Sequence[str], timeout: float = IDLE) -> str | None:
         """The test that fails first; None if all pass."""
-        arguments = ("pytest", "-q", "-x", "--tb=line", "-p", "no:xdist")
-        status = self.python(*arguments, *tests, timeout=timeout)
+        memory = self.folder / ".cache" / "pytest" / "v" / "cache" / "lastfailed"
+        memory.unlink(missing_ok=True)
+        status = self.python("pytest", "-q", "-x", "-p", "no:xdist", *tests, timeout=timeout)
         if status == 0:
             return None
-        lines = self.output.read_text(encoding="utf-8", errors="replace").splitlines()
-        failed = [line.split(" - ")[0].split(" ", 1)[1] for line in lines if line.startswith(("FAILED ", "ERROR "))]
-        return failed[-1] if failed else TIME if status is None or status < 0 else lines[-1]
+        if memory.is_file():
+            return str(next(iter(json.loads(memory.read_text(encoding="utf-8"))), "an import"))
+        return TIME if status is None or status < 0 else "an import"
 
     def tried(self, mutant: Mutant, timeout: float) -> str | None:
         """The test that notices a change; None if it survives."""

@@ -50,6 +50,12 @@ def test_an_input_is_read_again() -> None:
     assert spilled(TWICE, "K", 1500, {"K": 1000}) == Spill(False, 2000, 250 * 2)
 
 
+def test_each_boundary_counts_for_itself() -> None:
+    """Of A and B, 200 elements, 50 do not fit and are read again; A alone, which the third pass reads, does."""
+    text = "Y = A[k] * B[k]\nZ = Y * A[k] * B[k]\nW = Z * A[k]"
+    assert spilled(text, "K", 300, {"K": 100}) == Spill(False, 400, 50 * 2)
+
+
 def test_an_intermediate_is_written_and_read_back() -> None:
     """Of 100 elements 40 do not fit: X is read again, N is spilled and reloaded, for each of 7 fibers."""
     assert spilled(SOFTMAX, "M", 120, {"M": 100, "P": 7}) == Spill(False, 200, (40 * 7 + 2 * 40 * 7) * 2)

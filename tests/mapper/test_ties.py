@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fusemax import FusemaxError, MapResult, evaluate, map_cascade
+from fusemax.ir.checked import Checked
 from fusemax.mapper.constraints import Fixed
 from fusemax.mapper.cost.candidates import Costs
 from fusemax.mapper.objective import Objective, rounded
@@ -16,6 +17,9 @@ from fusemax.mapper.space.generated import Generated
 from tests.tiny import cascade, machine, mapped
 
 PRODUCTS = cascade("input A[B, K, M], W[B, K, N]\noutput Z[B, M, N]\nZ[b, m, n] = A[b, k, m] * W[b, k, n]")
+EXPONENTIALS = cascade(
+    "input A[B, K, M], W[B, K, N]\noutput Z[B, M, N]\nS[b, m, n] = A[b, k, m] * W[b, k, n]\nZ[b, m, n] = exp(S[b, m, n])"
+)
 SIZES = {"B": 4, "K": 4, "M": 4, "N": 4}
 
 
@@ -45,26 +49,35 @@ def test_nine_digits_are_compared(value: float, compared: float) -> None:
     assert rounded(np.array([value])).tolist() == pytest.approx([compared], rel=1e-14)
 
 
-def test_the_order_of_layouts_that_take_as_long() -> None:
+@pytest.mark.parametrize("checked", [PRODUCTS, EXPONENTIALS])
+def test_the_order_of_layouts_that_take_as_long(checked: Checked) -> None:
     """Layouts come by their least time; of equal ones with few variables on axes first, then such as every tensor has."""
-    space = Generated(PRODUCTS, machine(lanes=4), SIZES, Fixed())
+    space = Generated(checked, machine(lanes=4), SIZES, Fixed())
     compared = 0
     for nest, _, _, joined in space.listed:
         assert nest.batch == ("b",)
         keys = []
         for number in range(len(joined.least)):
-            (layout,) = joined.layouts(number)
-            variables = [v for _, spread in layout.spreads for _, v in spread]
-            keys.append(
-                (
-                    float(rounded(joined.least[number])),
-                    len(set(variables)) + 2 * variables.count("b"),
-                    joined.joules[number],
-                )
-            )
+            penalty = 0  # each variable once a body, and two for each axis over which the batch is spread
+            for layout in joined.layouts(number):
+                variables = [v for _, spread in layout.spreads for _, v in spread]
+                penalty += len(set(variables)) + 2 * variables.count("b")
+            keys.append((float(rounded(joined.least[number])), penalty, joined.joules[number]))
         assert keys == sorted(keys)
         compared += sum(a[0] == b[0] and a[1] < b[1] for a, b in pairwise(keys))
     assert compared > 0
+
+
+CHUNKED = cascade(
+    "input A[M]\noutput Z\nshape M0 = 4, M1 = M / M0\nB[m1, m0] = A[m1*M0 + m0]\nL[m1] = B[m1, m0]\nZ = L[m1]"
+)
+
+
+def test_chunks_are_at_most_eight_axes_long() -> None:
+    """A chunk that the cascade leaves open has as many points as divide its rank, up to eight for each element of an axis."""
+    space = Generated(CHUNKED, machine(4, 4, 3), {"M": 192}, Fixed())
+    divisors = [d for d in range(1, 193) if 192 % d == 0]
+    assert [own["M0"] for own in space.own_lengths()] == [d for d in divisors if d <= 8 * 4] == divisors[:10]
 
 
 def found(**options: object) -> MapResult:

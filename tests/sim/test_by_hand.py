@@ -5,6 +5,7 @@ Words have 2 bytes, and `bandwidth` is bytes a cycle. Times in comments are cycl
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from fusemax import Trace, simulate
@@ -70,6 +71,28 @@ def test_the_smallest_tiles_are_doubled_first(buffer: int, reserved: tuple[float
     body = "pipeline i:\n  hold A, B in buffer\n  on array1d (lanes: p): Z over k"
     trace = run(TWO_INPUTS, machine(buffer=buffer), body, {"I": 4, "K": 6, "P": 4})
     assert (trace.reserved["buffer"]["A"], trace.reserved["buffer"]["B"]) == reserved
+
+
+IN_PLACES = cascade(
+    "input A[I, J, K, P], B[I, J, K, P]\noutput Y[I, J, P], Z[I, J, P]\nY[i, j, p] = A[i, j, k, p]\nZ[i, j, p] = B[i, j, k, p]"
+)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "first", "second"), [(48, [0, 9, 36, 45], [18, 27, 54, 63]), (96, [0, 9, 18, 27], [3, 12, 21, 30])]
+)
+def test_tiles_that_share_a_place(buffer: int, first: list[float], second: list[float]) -> None:
+    """Tiles that are never held at once, and have no room beside each other, come when the other is done with."""
+    # A tile takes 3 to come and 6 to be added up. With room for one tile all are one after the other, 9 each: two of A,
+    # two of B, and again. With room for one of A and one of B, the two units work at once, and only loads of A wait for
+    # A, of B for B.
+    body = (
+        "pipeline i:\n  for j:\n    hold A in buffer\n    on array1d (lanes: p): Y over k\n"
+        "  for j:\n    hold B in buffer\n    on array2d (columns: p): Z over k"
+    )
+    trace = run(IN_PLACES, machine(bandwidth=16, buffer=buffer), body, {"I": 2, "J": 2, "K": 6, "P": 4})
+    assert starts(trace, "load A") == first
+    assert starts(trace, "load B") == second
 
 
 # ----------------------------------------------------------------------------------------------------------- transfers
@@ -255,8 +278,8 @@ def test_the_window_that_is_kept_if_none_is_asked_for() -> None:
     """The first 4,000 cycles."""
     body = mapped("pipeline i: on array1d (lanes: p): Z")
     long = simulate(DOUBLE, machine(), body, {"I": 6000, "P": 4})
-    assert list(long.window) == [0, 4000]
     assert max(task.start for task in long.slices) < 4000 < long.makespan
+    assert long.window == (0, 4000)
 
 
 def test_every_task_is_run_if_nothing_is_jumped_over() -> None:
@@ -267,3 +290,16 @@ def test_every_task_is_run_if_nothing_is_jumped_over() -> None:
     )
     assert unrolled.simulated == unrolled.tasks == jumped.tasks > jumped.simulated
     assert (jumped.makespan, jumped.servers, jumped.series) == (unrolled.makespan, unrolled.servers, unrolled.series)
+
+
+@pytest.mark.parametrize(
+    "body", ["for m0: on array1d (lanes: p): Z over m1", "for m1: on array1d (lanes: p): Z over m0"]
+)
+def test_numbers_of_tiles_that_interleave(body: str) -> None:
+    """A task on every third row computes these rows, and one on rows that are neighbours those."""
+    text = cascade("input A[M, P]\noutput Z[M, P]\nZ[m, p] = A[m, p] * 2")
+    values = np.arange(24.0).reshape(6, 4)
+    tree = mapped(f"split m: m1, m0 = 3\n{body}")
+    found = simulate(text, machine(), tree, {"M": 6, "P": 4}, inputs={"A": values}).outputs
+    assert found is not None
+    np.testing.assert_array_equal(found["Z"], 2 * values)
