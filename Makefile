@@ -3,6 +3,7 @@
 # make quick        style and the tests that take milliseconds; tells how many it leaves out
 # make bench        measured times as ratios to a reference, beside their targets
 # make fuzz         random and damaged cascade texts against the parser and the checker
+# make mutants      changes 40 operators and constants one at a time, and prints those that no test notices
 # make test-latest  make test with the newest releases of all dependencies
 # make test-oldest  style and tests with the oldest releases that pyproject.toml allows, on Python 3.11
 # make lock         write requirements/ again: after a change of dependencies, or to move to newer releases
@@ -24,7 +25,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
 export TMPDIR := $(CURDIR)/.cache/tmp
 
-.PHONY: demo test quick bench fuzz test-latest test-oldest lock clean
+.PHONY: demo test quick bench fuzz mutants test-latest test-oldest lock clean
 .NOTPARALLEL:
 
 demo: .venv/installed | .cache/tmp
@@ -59,6 +60,9 @@ test-latest: .venv-latest/bin/python | .cache/tmp
 # often than what they do: it is for the releases of requirements/tested.txt alone.
 test-oldest: .venv-oldest/installed-dev | .cache/tmp
 	$(call check,.venv-oldest/bin) --ignore=tests/test_types.py -W default::DeprecationWarning
+
+mutants: .venv/installed-dev | .cache/tmp
+	$(BIN)/python tests/mutants.py
 
 fuzz: .venv/installed-dev | .cache/tmp
 	$(BIN)/python tests/fuzz.py --count 100000

@@ -80,6 +80,20 @@ def test_chunks_are_at_most_eight_axes_long() -> None:
     assert [own["M0"] for own in space.own_lengths()] == [d for d in divisors if d <= 8 * 4] == divisors[:10]
 
 
+@pytest.mark.parametrize(("bandwidth", "seconds"), [(0.01, 384 / 1e7), (1000, 16e-9)])
+def test_the_bound_of_layouts_that_are_not_listed(
+    bandwidth: float, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of layouts that are too many to list none is quicker than the slower of operations and of inputs and outputs."""
+    # 192 words are 384 bytes. 256 products of 5 pJ each; the 2D array does 16 a cycle.
+    monkeypatch.setattr("fusemax.mapper.space.layout_product.MOST_JOINED", 2)
+    space = Generated(PRODUCTS, machine(bandwidth=bandwidth), SIZES, Fixed())
+    assert list(space.structures())
+    assert space.cutoff is not None
+    assert space.cutoff.least_s == pytest.approx(seconds)
+    assert space.cutoff.least_j == pytest.approx(256 * 5e-12)
+
+
 def found(**options: object) -> MapResult:
     """A search for the products of a batch of matrices."""
     return map_cascade(PRODUCTS, machine(), SIZES, **options)  # type: ignore[arg-type]
