@@ -95,7 +95,7 @@ def execute(
 def random_inputs(checked: Checked, sizes: Mapping[str, int], seed: int = 0) -> dict[str, Array]:
     """Standard normal inputs of the given sizes, the same for the same seed.
 
-    >>> from fusemax import parse
+    >>> from fusemax import check, parse
     >>> random_inputs(check(parse("Z = A[k]")), {"K": 2})["A"].shape
     (2,)
     """

@@ -67,12 +67,12 @@ cells = st.lists(words, min_size=1, max_size=8).map(" ".join)
 
 @given(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=5), st.integers(1, 120))
 def test_no_width_loses_anything(rows: list[tuple[str, str, str]], width: int) -> None:
-    """At every width the same characters are printed, and no line is longer where that is possible."""
+    """At every width the same characters are printed, and no line is longer where no brackets hold words together."""
     table = Table("t", ("one", "two", "three"), tuple(rows))
     narrow, wide = table.text(width), table.text()
     body = [sorted("".join(text.replace("-", "").split())) for text in (narrow, wide)]
     assert body[0] == body[1]
-    if width >= 2 + 3 * (12 + 2 + 2):
+    if width >= 2 + 3 * (12 + 2 + 2) and not any("[" in cell for row in rows for cell in row):
         assert max(map(len, narrow.splitlines())) <= width
 
 
