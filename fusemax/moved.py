@@ -6,9 +6,18 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # both are slow to import, and Python asks only for their methods
+
+    class Loader: ...
+
+    class MetaPathFinder: ...
+
 
 MOVED = {
     "tables": "view",
