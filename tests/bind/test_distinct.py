@@ -323,6 +323,11 @@ def test_sums_that_meet_have_no_closed_form() -> None:
     assert (sums((5, 3, 2), (2, 2, 2)), sums((6, 3, 2), (2, 2, 2))) == (None, 8)
 
 
+def test_terms_without_other_values_add_none() -> None:
+    """4*x + 2*y has six values; a third variable with the factor 0, or with one value, changes nothing."""
+    assert (sums((0, 4, 2), (5, 3, 2)), sums((7, 4, 2), (1, 3, 2)), sums((4, 0, 2), (3, 5, 2))) == (6, 6, 6)
+
+
 @given(st.tuples(*[st.integers(-9, 9).filter(bool)] * 2), st.tuples(*[st.integers(1, 9)] * 2), st.integers(-99, 99),
        st.integers(-30, 60))  # fmt: skip
 def test_points_between_parallel_lines_are_counted_as_enumerated(

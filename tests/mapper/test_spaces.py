@@ -180,6 +180,37 @@ def test_trees_are_mappings(name: str, arch: str) -> None:
     assert number > 0
 
 
+@pytest.mark.parametrize(("length", "text"), [(8, "split b: b1, b0 = 4"), (7, "split b uneven: b1, b0 = 4")])
+def test_splits_are_uneven_where_a_tile_is_short(length: int, text: str) -> None:
+    """A variable of all tensors that is spread over an axis has tiles of a fixed length, uneven if it does not divide."""
+    products = check(parse("input A[B, K, M], W[B, K]\noutput Z[B, M]\nZ[b, m] = A[b, k, m] * W[b, k]"))
+    space = Generated(products, small(lengths=4), {"B": length, "M": 2, "K": 2}, Fixed())
+    found = {
+        line
+        for structure in structures_of(space)
+        for candidates in islice(trees_of(space, structure), 1)
+        for line in str(candidates.mapping).splitlines()
+        if line.startswith("split b")
+    }
+    assert found == {text}
+
+
+@pytest.mark.parametrize(("most", "points", "whole"), [(9, 9, True), (8, 4, True), (4, 4, True), (3, 3, False)])
+def test_tile_sizes_that_are_too_many(most: int, points: int, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All balanced tile sizes are costed up to a number of them, else those that divide, and else a part of these."""
+    # Of 7 tiles of m blocks of 1, 4 and 7 are balanced, of 5 tiles of n those of 1, 3 and 5; 1 and 7, 1 and 5 divide.
+    monkeypatch.setattr("fusemax.mapper.space.generated.MOST_GRID", most)
+    space = space_of("matmul", small(lengths=4), {"M": 28, "N": 20, "K": 4})
+    for structure in structures_of(space):
+        batches = list(space.batches(structure))
+        grids = [batch.grid for batch in batches if not isinstance(batch, Cutoff)]
+        if grids[0].keys() == {"m1_extent", "n1_extent"} and max(grids[0]["m1_extent"]) == 7:
+            if max(grids[0]["n1_extent"]) == 5:
+                break
+    assert len(grids[0]["m1_extent"]) == points
+    assert not any(isinstance(batch, Cutoff) for batch in batches) is whole
+
+
 def test_bounds_of_too_many_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where not all bounds can be made sharper, what was looked at is still searched, and the space is a part."""
     monkeypatch.setattr("fusemax.mapper.space.generated.MOST_REFINED", 3)
